@@ -157,7 +157,7 @@ def name_predictions(
             table, tags = project_predictions(read_table(stream), reading, ref.types, corpus, corpus.alignment)
         else:
             with bounded(stream, dictionaries=["pred"]) as file:
-                table = table_on_disk(renamed(file, reading, corpus), SCHEMA)
+                table = table_on_disk(renamed_parts(file, reading, corpus), SCHEMA)
             tags = table["pred"]
     return NamedPredictions(
         table=table,
@@ -184,7 +184,7 @@ def _stored(results: str, record: EvaluationRecord) -> Iterator[Stream]:
             yield stream
 
 
-def renamed(file: pq.ParquetFile, reading: TagReading, corpus: Corpus) -> Iterator[pa.RecordBatch]:
+def renamed_parts(file: pq.ParquetFile, reading: TagReading, corpus: Corpus) -> Iterator[pa.RecordBatch]:
     """The stored predictions with the corpus's tags, in the parts of the corpus. Raises ValueError for other words."""
     if file.metadata.num_rows != corpus.n_words:
         raise ValueError(f"it has {file.metadata.num_rows} words instead of {corpus.n_words}")

@@ -11,7 +11,7 @@ from nerbench.tasks.data.arrow_cache import CHUNK, Column, table_on_disk
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.tag_schemes import read_tags, split_tag
 from nerbench.tasks.inference.prediction_files import SCHEMA
-from nerbench.tasks.scoring.score_predictions import renamed
+from nerbench.tasks.scoring.score_predictions import renamed_parts
 
 LABELS = ("O", "B-PERSON", "I-PERSON", "B-LOC")
 READING = read_tags(
@@ -44,7 +44,7 @@ def stored(path: Path, labels: list[str], rows_a_group: int) -> pq.ParquetFile:
 def test_a_file_may_be_divided_in_any_way(rows_a_group: int, corpus: Corpus, tmp_path: Path) -> None:
     labels = Random(0).choices(LABELS, k=corpus.n_words)
     with stored(tmp_path / "a.parquet", labels, rows_a_group) as file:
-        found = table_on_disk(renamed(file, READING, corpus), SCHEMA)
+        found = table_on_disk(renamed_parts(file, READING, corpus), SCHEMA)
     assert found["pred"].to_pylist() == [label.replace("PERSON", "PER") for label in labels]
     assert found["word"].to_pylist() == list(range(corpus.n_words))
     assert found["pred"].num_chunks == 3, "one for each part of the corpus"
@@ -55,4 +55,4 @@ def test_predictions_of_other_words_are_refused(corpus: Corpus, tmp_path: Path) 
         stored(tmp_path / "a.parquet", ["O"] * (corpus.n_words - 1), 777) as file,
         pytest.raises(ValueError, match="words"),
     ):
-        next(renamed(file, READING, corpus))
+        next(renamed_parts(file, READING, corpus))
