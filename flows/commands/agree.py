@@ -28,11 +28,8 @@ def agree(
     """Show the agreement between models, from stored predictions: F1 of each pair of models, Fleiss' kappa by label,
     and the highest F1 that a choice of one model per sentence can reach.
     """
-    from nerbench.artifacts.errors import InputError
     from nerbench.tasks.comparison.agreement import agreement, find_predictions, read_ratings
 
-    if len(references) < 2:
-        raise InputError("REF", "names one model", "name at least two")
     predicted = find_predictions(references, config, dataset, gold)
     found = agreement(read_ratings(config.results, predicted))
     about = {"dataset": predicted[0].dataset, "gold": predicted[0].gold}
