@@ -42,7 +42,9 @@ def agree(
             about | {"models": models} | {name: getattr(found, name) for name in ("pairs", "labels", "oracle_f1")}
         )
         return
-    title = "strict F1 in points, against the annotation and each other model, on " + ", ".join({*about.values()})
+    title = "strict F1 in points, against the annotation and each other model, on " + ", ".join(
+        dict.fromkeys(about.values())
+    )
     print_table(_matrix(references, found.f1, found.pairs), title=title)
     echo()
     print_table(map(_label, found.labels), title="agreement on words, and the share of entities that the models find")
