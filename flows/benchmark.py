@@ -28,7 +28,8 @@ from nerbench.flows.request import (
     returned,
 )
 from nerbench.flows.robustness import measure_robustness
-from nerbench.flows.run_context import RunRecorder, benchmark_name, recorded, reported, track
+from nerbench.flows.run_context import RunRecorder, recorded, reported, track
+from nerbench.flows.run_names import benchmark_name
 from nerbench.flows.task_runners import fanned_out
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config

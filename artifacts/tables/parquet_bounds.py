@@ -226,7 +226,9 @@ def _check(
     nested = tuple(f"{column}." for column in columns or ())
     wanted = {at for at, path in enumerate(paths) if columns is None or path in columns or path.startswith(nested)}
     checks = {paths.index(one[0]): partial(_may_match, one) for one in filters if one[0] in paths}
-    types = [_PHYSICAL_TYPES.index(leaves[at].physical_type) for at in sorted(wanted | checks.keys())]
+    read = [leaves[at] for at in sorted(wanted | checks.keys())]
+    types = [_PHYSICAL_TYPES.index(leaf.physical_type) for leaf in read]
+    widths = [leaf.length if leaf.physical_type == "FIXED_LEN_BYTE_ARRAY" else 0 for leaf in read]
     groups = []
     for number, group in enumerate(row_groups(_read_at(stream, _size(stream) - 8 - length, length), wanted, checks)):
         if group is None:
@@ -235,7 +237,7 @@ def _check(
         for chunk, of_schema in zip(group, types, strict=False):  # Arrow decodes by the schema
             if chunk.physical_type != of_schema:
                 raise ValueError(f"{chunk.column} has another physical type than in the schema")
-        total = _total(_chunk_size(read_at, chunk) for chunk in group)
+        total = _total(_chunk_size(read_at, *one) for one in zip(group, widths, strict=False))
         if total.values > max(MAX_VALUES, VALUES_A_BYTE * total.compressed):
             raise ValueError(f"row group {number} has {total.values} values in {total.compressed} bytes")
         if total.uncompressed > max(MAX_BYTES, BYTES_A_BYTE * total.compressed):
@@ -261,7 +263,8 @@ def _total(sizes: Iterable[_Size]) -> _Size:
     return _Size(*map(sum, zip(_Size(), *sizes, strict=True)))
 
 
-def _chunk_size(read_at: ReadAt, chunk: Chunk) -> _Size:
+def _chunk_size(read_at: ReadAt, chunk: Chunk, width: int) -> _Size:
+    """The size of a column chunk. `width`: bytes of each value, even of a null, if they are fixed by the schema."""
     name, values, compressed, uncompressed, most = chunk.column, 0, 0, 0, 0
     for page in pages(read_at, chunk):
         if page.uncompressed > MAX_PAGE:
@@ -274,6 +277,7 @@ def _chunk_size(read_at: ReadAt, chunk: Chunk) -> _Size:
         most += page.uncompressed if is_whole else page.values * uncompressed
     if values != chunk.values:
         raise ValueError(f"{name} has {values} values instead of {chunk.values}")
+    uncompressed = max(uncompressed, width * values)
     return _Size(values, compressed, uncompressed, 16 * values + (0 if chunk.physical_type in _NUMBERS else most))
 
 

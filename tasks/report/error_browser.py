@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from nerbench.tasks.analysis.errors import LONGEST
 from nerbench.tasks.comparison.flips import Entity, Flip
 from nerbench.tasks.report.baselines import Compared
@@ -41,10 +43,10 @@ def packed_errors(table: StoredTable, entries: Mapping[int, ModelScores], *, tex
 def _read(table: StoredTable, entries: Mapping[int, ModelScores], step: int, *, text: bool) -> "_Columns":
     columns, seen = _Columns(text=text), 0
     for at, entry in entries.items():
-        for row in table.rows(entry, _COLUMNS).to_pylist():
-            if seen % step == 0:
-                columns.add(at, row)
-            seen += 1
+        rows = table.rows(entry, _COLUMNS)
+        for row in rows.take(pa.array(range(-seen % step, len(rows), step), pa.int64())).to_pylist():
+            columns.add(at, row)
+        seen += len(rows)
     return columns
 
 

@@ -150,14 +150,14 @@ def name_predictions(
     benchmark = benchmark_of(artifact, benchmark)
     reading = match_labels(artifact.name, record.labels, ref.types, benchmark)
     known = set(reading.types.values())
-    renamed = {kind: name for kind, name in benchmark.label_map.items() if kind in known}
+    label_map = {kind: name for kind, name in benchmark.label_map.items() if kind in known}
     corpus = open_corpus(ref)
     with _stored(results, record) as stream, corrupt_if_unreadable(f"{record.path} below {results}"):
         if corpus.alignment:
             table, tags = project_predictions(read_table(stream), reading, ref.types, corpus, corpus.alignment)
         else:
             with bounded(stream, dictionaries=["pred"]) as file:
-                table = table_on_disk(_renamed(file, reading, corpus), SCHEMA)
+                table = table_on_disk(renamed_parts(file, reading, corpus), SCHEMA)
             tags = table["pred"]
     return NamedPredictions(
         table=table,
@@ -165,7 +165,7 @@ def name_predictions(
         digest=digest_of(corpus, tags),
         corpus=corpus,
         types=ref.types,
-        label_map=canonical_json(renamed).decode() if renamed else None,
+        label_map=canonical_json(label_map).decode() if label_map else None,
         unmapped=tuple(sorted({*ref.types} - {*entity_types(reading.tags.values())})),
     )
 
@@ -184,7 +184,7 @@ def _stored(results: str, record: EvaluationRecord) -> Iterator[Stream]:
             yield stream
 
 
-def _renamed(file: pq.ParquetFile, reading: TagReading, corpus: Corpus) -> Iterator[pa.RecordBatch]:
+def renamed_parts(file: pq.ParquetFile, reading: TagReading, corpus: Corpus) -> Iterator[pa.RecordBatch]:
     """The stored predictions with the corpus's tags, in the parts of the corpus. Raises ValueError for other words."""
     if file.metadata.num_rows != corpus.n_words:
         raise ValueError(f"it has {file.metadata.num_rows} words instead of {corpus.n_words}")

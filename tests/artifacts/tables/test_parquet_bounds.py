@@ -13,6 +13,7 @@ import pytest
 
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.storage.open_root import open_root
+from nerbench.artifacts.tables import parquet_bounds
 from nerbench.artifacts.tables.parquet import as_parquet, as_rows, read_rows
 from nerbench.artifacts.tables.parquet_bounds import check_groups, decoded_bytes, matching, plain_column
 from nerbench.artifacts.tables.schemas import schema
@@ -113,6 +114,14 @@ def test_a_chunk_of_strings_that_claims_to_be_numbers_is_damage(tmp_path: Path) 
     data[data.index(is_strings, in_schema + 2) + 1] = 2  # 1, INT32
     (tmp_path / "a.parquet").write_bytes(data)
     with pytest.raises(CorruptArtifactError, match="text has another physical type than in the schema"):
+        read_rows(open_root(str(tmp_path)), "a.parquet")
+
+
+def test_nulls_of_a_fixed_width_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrow allocates the width for each of them, which a few hundred bytes may declare as a gigabyte."""
+    monkeypatch.setattr(parquet_bounds, "MAX_BYTES", 1 << 16)
+    pq.write_table(pa.table({"text": pa.nulls(8, pa.binary(1 << 14))}), tmp_path / "a.parquet")
+    with pytest.raises(CorruptArtifactError, match="has 131072 bytes"):
         read_rows(open_root(str(tmp_path)), "a.parquet")
 
 

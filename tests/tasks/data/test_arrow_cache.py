@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from nerbench.artifacts.errors import CorpusError
-from nerbench.tasks.data.arrow_cache import CHUNK, Column
+from nerbench.tasks.data.arrow_cache import CHUNK, Column, table_on_disk
 from nerbench.tasks.data.corpus import Corpus, read_whole
 from nerbench.tasks.data.readers import Sentence, Source
 from nerbench.tasks.data.tag_schemes import SchemeEvidence
@@ -40,6 +40,7 @@ def test_a_large_corpus_takes_little_memory(cache: Path) -> None:
             yield Sentence([f"{WORD}{number}{i}" for i in range(words)], ["O"] * words, number // 100, number)
 
     its = sentences * words * len(WORD)
+    pa.array([["a"]])  # where pandas is installed, this imports it
     tracemalloc.start()
     before = pa.total_allocated_bytes()
     whole = read_whole(source(read()), SchemeEvidence("auto"))
@@ -107,3 +108,19 @@ def test_a_column_is_its_sentences(n: int) -> None:
     assert Column.of(column) is column
     with pytest.raises(IndexError):
         column[n]
+
+
+def test_a_table_on_disk_takes_no_memory(cache: Path) -> None:
+    schema = pa.schema({"tag": pa.dictionary(pa.int32(), pa.string()), "number": pa.int64()})
+
+    def batch(start: int) -> pa.RecordBatch:
+        numbers = pa.array(range(start, start + 10_000), pa.int64())
+        tags = pa.DictionaryArray.from_arrays(pa.array([0, 1] * 5_000, pa.int32()), ["O", "B-PER"])
+        return pa.record_batch([tags, numbers], schema=schema)
+
+    before = pa.total_allocated_bytes()
+    table = table_on_disk(map(batch, range(0, 200_000, 10_000)), schema)
+    assert pa.total_allocated_bytes() - before < table.nbytes / 20
+    assert table["number"].to_pylist() == list(range(200_000))
+    assert table["tag"].to_pylist() == ["O", "B-PER"] * 100_000
+    assert list(cache.iterdir()) == [], "the file has a name, and would stay after a crash"
