@@ -24,7 +24,7 @@ from nerbench.artifacts.manifest import MAX_MANIFEST_BYTES, ArtifactKey, Manifes
 from nerbench.artifacts.signatures import MAX_SIGNATURE_BYTES, is_signature
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import room_for, temporary_sibling
-from nerbench.artifacts.store import LATEST, Store
+from nerbench.artifacts.store import LATEST, Store, is_name
 from nerbench.artifacts.store_layout import blob_path, kind_of, manifest_path, signature_paths
 
 INDEX = "index.json"
@@ -134,6 +134,7 @@ def read_archive(store: Store, path: Path) -> ImportedArchive:
     keys = {key for key, _ in done}
     if index is None or keys != {ArtifactKey(name=n, artifact_id=i) for n, ids in index.artifacts.items() for i in ids}:
         raise CorruptArtifactError(f"{path} is cut off; it gave {len(done)} artifacts")
+    _check_aliases(index, path)
     return ImportedArchive(
         added=tuple(key for key, is_new in done if is_new),
         present=tuple(key for key, is_new in done if not is_new),
@@ -237,12 +238,22 @@ def _read_index(data: bytes, path: Path) -> Index:
         raise InputError(str(path), problem, "import it with the version of nerbench that wrote it") from error
 
 
+def _check_aliases(index: Index, path: Path) -> None:
+    """Raise CorruptArtifactError before an alias is set if one has no valid name or target."""
+    for name, aliases in index.aliases.items():
+        for alias, target in aliases.items():
+            if not is_name(alias):
+                raise CorruptArtifactError(f"{path}: {alias!r} cannot be an alias of {name}")
+            if target not in index.artifacts.get(name, ()):
+                raise CorruptArtifactError(
+                    f"{path}: {name}@{alias} points to an artifact that the archive does not have"
+                )
+
+
 def _set_aliases(store: Store, index: Index) -> Iterator[str]:
     """Set the aliases that the store does not have; yield those that point elsewhere."""
     for name, aliases in index.aliases.items():
         for alias, target in aliases.items():
-            if target not in index.artifacts.get(name, ()):
-                raise CorruptArtifactError(f"{name}@{alias} points to an artifact that the archive does not have")
             try:
                 store.set_alias(name, alias, target, expected=Expected.NOTHING)
             except ConflictError:

@@ -1,7 +1,7 @@
-"""Arrow arrays of texts and numbers. `pa.array` would import pandas where it is installed, in a third of a second."""
+"""Arrays without pandas, which `pa.array` and `to_numpy` import where it is installed, in a third of a second."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,3 +21,8 @@ def dictionary_array(codes: npt.NDArray[np.int32], texts: Sequence[str]) -> pa.D
     return pa.DictionaryArray.from_arrays(
         pa.Array.from_buffers(pa.int32(), len(codes), [None, indices]), text_array(texts)
     )
+
+
+def positions(column: pa.DictionaryArray) -> npt.NDArray[np.integer[Any]]:
+    """(column,) the position of each value in the dictionary, as a view. Raises ValueError for nulls."""
+    return cast(npt.NDArray[np.integer[Any]], np.from_dlpack(column.indices))

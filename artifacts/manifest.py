@@ -12,7 +12,16 @@ import unicodedata
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import InputError, UnsafeArtifactError
@@ -240,6 +249,10 @@ class Manifest(Record):
         try:
             manifest = cls.model_validate_json(data)
             canonical = manifest.to_bytes() == data
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            field = ".".join(map(str, ("manifest", *first["loc"])))
+            raise UnsafeArtifactError(field, first["msg"].removeprefix("Value error, "), remedy) from error
         except ValueError as error:
             raise UnsafeArtifactError("manifest", str(error), remedy) from error
         if not canonical:

@@ -232,8 +232,8 @@ def _require_index(root: Root, present: list[str], shards: list[str]) -> None:
     weight_map = _read_json(root, _INDEX).get("weight_map")
     if not isinstance(weight_map, dict):
         raise InputError(root.uri(_INDEX), "has no weight_map", _SAVE_AGAIN)
-    if absent := sorted(set(map(str, weight_map.values())) - set(shards)):
-        raise InputError(root.uri(_INDEX), f"names {absent[0]}, which does not exist", _SAVE_AGAIN)
+    if foreign := sorted(set(map(str, weight_map.values())) - set(shards)):
+        raise InputError(root.uri(_INDEX), f"names {foreign[0]}, which is not one of its shards", _SAVE_AGAIN)
 
 
 def _missing(root: Root, file: str, remedy: str) -> InputError:

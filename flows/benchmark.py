@@ -28,8 +28,8 @@ from nerbench.flows.request import (
     returned,
 )
 from nerbench.flows.robustness import measure_robustness
-from nerbench.flows.run_context import RunRecorder, benchmark_name, recorded, reported, track
-from nerbench.flows.speed import measure_model, sweep_models
+from nerbench.flows.run_context import RunRecorder, recorded, reported, track
+from nerbench.flows.run_names import benchmark_name
 from nerbench.flows.task_runners import fanned_out
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
@@ -96,6 +96,8 @@ def benchmark_models(recorder: RunRecorder, config: Config, artifacts: Sequence[
         measure_robustness(recorder, config, artifacts, baselines, corpora)
     hold_to_gate(recorder, config, artifacts, baselines)
     if config.benchmark.speed:
+        from nerbench.flows.speed import measure_model, sweep_models  # its flow takes a tenth of a second
+
         loadable = {one.artifact.artifact_id: one.artifact for one in evaluated if one.artifact.kind != "predictions"}
         for artifact in loadable.values():
             measure_model(recorder, config, artifact, corpora[0][0])

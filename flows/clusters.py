@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
 
 ANSWERS_WITHIN_S = 10
+WITHOUT_WORKERS_S = 600.0
+"""The default of `wait_for_workers_s`."""
 STARTS_WITHIN_S = 120
 """Time in which a node of a Ray cluster starts a process that answers."""
 NEEDS = {
@@ -235,13 +237,13 @@ def submitted_to(runner: "TaskRunner[Any]", config: RunnerConfig) -> Submitted:
 
 
 @contextmanager
-def cancelled_without_workers(work: Submitted, name: str, wait_s: float) -> Iterator[None]:
-    """Cancel work that has been pending for `wait_s` on a cluster without workers: Dask and Ray wait forever.
+def cancelled_without_workers(work: Submitted, config: RunnerConfig) -> Iterator[None]:
+    """Cancel work that has been pending for `wait_for_workers_s` in a cluster without workers.
 
-    Further work is then cancelled at once, until there is a worker. A scheduler that does not answer may have workers;
-    a client that loses its connection cancels its work itself.
+    Dask and Ray would wait forever. Further work is then cancelled at once, until there is a worker. A scheduler that
+    does not answer may have workers; a client that loses its connection cancels its work itself.
     """
-    ended = Event()
+    wait_s, ended = config.wait_for_workers_s or WITHOUT_WORKERS_S, Event()
 
     def watch() -> None:
         last = monotonic()
@@ -254,9 +256,9 @@ def cancelled_without_workers(work: Submitted, name: str, wait_s: float) -> Iter
                 last = monotonic()
             elif waited > wait_s:
                 with suppress(Exception):
-                    work.cancel(pending, f"there have been no workers of {name} for {waited:.0f} s")
+                    work.cancel(pending, f"there have been no workers of {config.address} for {waited:.0f} s")
 
-    thread = Thread(target=watch, daemon=True, name=f"workers of {name}")
+    thread = Thread(target=watch, daemon=True, name=f"workers of {config.address}")
     thread.start()
     try:
         yield

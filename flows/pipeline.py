@@ -7,7 +7,8 @@ from prefect import flow
 from nerbench.flows.benchmark import benchmark_models
 from nerbench.flows.clone_check import require_installed
 from nerbench.flows.request import DEFAULT_REQUEST, Request, configuration, returned
-from nerbench.flows.run_context import pipeline_name, recorded, reported
+from nerbench.flows.run_context import recorded, reported
+from nerbench.flows.run_names import pipeline_name
 from nerbench.flows.task_runners import fanned_out
 from nerbench.flows.train import train_models
 from nerbench.tasks.config.loading import SECTIONS

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nerbench.artifacts.errors import ConfigError, LabelError, collected
@@ -10,7 +9,6 @@ from nerbench.artifacts.memoized_reads import read_once
 from nerbench.flows.launch import prefect_running, quiet, start_prefect
 from nerbench.tasks.config import Config
 from nerbench.tasks.config.loading import absolute_reference
-from nerbench.tasks.config.permissions import CODE, grant
 from nerbench.tasks.data.demo import prepare_demo
 
 if TYPE_CHECKING:
@@ -85,25 +83,6 @@ def score(config: Config, since: str | None) -> dict[str, Any]:
     scored_predictions(config.results, since)
     with prefect_running():
         return score(config, since=since)
-
-
-def with_metrics(config: Config, files: Sequence[Path] | None, tags: Sequence[str] | None) -> Config:
-    """The configuration with further files of metrics, and with the tags given, each `A,B`, in place of its own."""
-    named = [str(file.expanduser().absolute()) for file in files or ()]
-    grant(CODE, *named)  # a shell reports this error itself
-    metrics = (*config.metrics, *(file for file in dict.fromkeys(named) if file not in config.metrics))
-    given = [tag.strip() for text in tags or () for tag in text.split(",") if tag.strip()]
-    wanted = config.benchmark.tags if tags is None else tuple(dict.fromkeys(given))
-    benchmark = config.benchmark.model_copy(update={"tags": wanted})
-    return config.model_copy(update={"metrics": metrics, "benchmark": benchmark})
-
-
-def what_next(config: Config) -> str:
-    """Commands to try after a run."""
-    names = " ".join(f"{name}@latest" for name in config.model_names)
-    return f"""next: nerbench benchmark {names}    again, from cached predictions
-      nerbench artifacts ls    what is stored
-      nerbench results show    the newest run's scores, speed and memory"""
 
 
 def _check_run(config: Config) -> None:

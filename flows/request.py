@@ -16,7 +16,6 @@ from typing import Annotated, Any, TypeVar, cast, overload
 from prefect.context import FlowRunContext
 from prefect.flows import Flow
 from prefect.states import Completed
-from prefect.utilities.callables import parameter_schema
 from pydantic import Field
 
 from nerbench.artifacts.errors import InputError
@@ -68,7 +67,9 @@ def in_form(*names: str) -> Callable[[_Flow], _Flow]:
         signature = inspect.signature(flow.fn)
         order = sorted(signature.parameters.values(), key=lambda one: [*names, one.name].index(one.name))
         flow.__signature__ = signature.replace(parameters=order)  # type: ignore[attr-defined]
-        flow.parameters = parameter_schema(flow)
+        of_form = flow.parameters.properties
+        properties = {one.name: of_form[one.name] | {"position": place} for place, one in enumerate(order)}
+        flow.parameters = flow.parameters.model_copy(update={"properties": properties})
         return flow
 
     return ordered

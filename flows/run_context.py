@@ -1,11 +1,10 @@
-"""The context of a flow's steps: the run's identity and name, the run recorder, the report, events and tracking.
+"""The context of a flow's steps: the run's identity, the run recorder, the report, events and tracking.
 
 At the end of a run, the recorder writes the row of `runs` and decides whether the run failed.
 """
 
 import logging
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -29,7 +28,6 @@ from nerbench.artifacts.secrets import redact
 from nerbench.artifacts.tables.compaction import pack_run
 from nerbench.artifacts.terminal_escaping import escape_logs
 from nerbench.flows.clone_check import require_imported
-from nerbench.flows.request import configuration
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.comparison.quality_gate import undecided
 from nerbench.tasks.config import Config
@@ -56,47 +54,6 @@ def current_run(results: str) -> Run:
         attempt=flow_run.run_count or 1,
         results=results,
     )
-
-
-def training_name() -> str:
-    """`train minilm-l6, minilm-l3`."""
-    return _named(_training)
-
-
-def benchmark_name() -> str:
-    """`benchmark minilm-l6@latest on conllpp`."""
-    return _named(_benchmark)
-
-
-def pipeline_name() -> str:
-    """`train minilm-l6, minilm-l3 and benchmark on conllpp`."""
-    return _named(lambda config: f"{_training(config)} and benchmark on {_datasets(config)}")
-
-
-def _named(name: Callable[[Config], str]) -> str:
-    try:
-        return name(configuration(flow_run.parameters.get("config"), needs=()))
-    except InputError:  # the flow itself reports it
-        return str(flow_run.flow_name)
-
-
-def _training(config: Config) -> str:
-    return f"train {', '.join(model.name for model in config.models)}"
-
-
-def _benchmark(config: Config) -> str:
-    models = flow_run.parameters.get("models") or config.benchmark.models
-    on = f" on {_datasets(config)}" if config.datasets else ""
-    return f"benchmark {', '.join(map(_short, models)) or 'functions'}{on}"
-
-
-def _short(reference: str) -> str:
-    """The location of a manifest as name and digest."""
-    return re.sub(r".*/models/([^/]+)/manifests/([0-9a-f]{12})[0-9a-f]{52}\.json", r"\1@sha256:\2", reference)
-
-
-def _datasets(config: Config) -> str:
-    return ", ".join(dataset.name for dataset in config.datasets)
 
 
 @dataclass(kw_only=True)

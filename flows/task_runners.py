@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 LOCAL = RunnerConfig()
 """Runs steps one after another in the flow's process, for work that needs no worker."""
-WITHOUT_WORKERS_S = 600.0
 THREADS_THAT_WAIT = 8
 Made_co = TypeVar("Made_co", covariant=True)
 T = TypeVar("T")
@@ -64,8 +63,7 @@ def fanned_out(config: Config) -> Iterator[None]:
         remote = any("://" in where for where in (config.store, config.results))
         runner = stack.enter_context(task_runner(config.runner, remote=remote))
         if config.runner.address:
-            work, wait_s = submitted_to(runner, config.runner), config.runner.wait_for_workers_s or WITHOUT_WORKERS_S
-            stack.enter_context(cancelled_without_workers(work, config.runner.address, wait_s))
+            stack.enter_context(cancelled_without_workers(submitted_to(runner, config.runner), config.runner))
         stack.enter_context(context.model_copy(update={"task_runner": runner}))
         stack.enter_context(_workers_killed_at_an_interrupt())
         yield

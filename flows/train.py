@@ -11,7 +11,8 @@ from nerbench.artifacts.signatures import TRUSTED_KEYS
 from nerbench.flows.clone_check import require_installed
 from nerbench.flows.gate import exact_name
 from nerbench.flows.request import DEFAULT_REQUEST, Request, configuration
-from nerbench.flows.run_context import RunRecorder, announce, recorded, training_name
+from nerbench.flows.run_context import RunRecorder, announce, recorded
+from nerbench.flows.run_names import training_name
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
 from nerbench.tasks.progress import clock, milestones

@@ -28,11 +28,8 @@ def agree(
     """Show the agreement between models, from stored predictions: F1 of each pair of models, Fleiss' kappa by label,
     and the highest F1 that a choice of one model per sentence can reach.
     """
-    from nerbench.artifacts.errors import InputError
     from nerbench.tasks.comparison.agreement import agreement, find_predictions, read_ratings
 
-    if len(references) < 2:
-        raise InputError("REF", "names one model", "name at least two")
     predicted = find_predictions(references, config, dataset, gold)
     found = agreement(read_ratings(config.results, predicted))
     about = {"dataset": predicted[0].dataset, "gold": predicted[0].gold}
@@ -45,7 +42,9 @@ def agree(
             about | {"models": models} | {name: getattr(found, name) for name in ("pairs", "labels", "oracle_f1")}
         )
         return
-    title = "strict F1 in points, against the annotation and each other model, on " + ", ".join({*about.values()})
+    title = "strict F1 in points, against the annotation and each other model, on " + ", ".join(
+        dict.fromkeys(about.values())
+    )
     print_table(_matrix(references, found.f1, found.pairs), title=title)
     echo()
     print_table(map(_label, found.labels), title="agreement on words, and the share of entities that the models find")

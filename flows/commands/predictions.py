@@ -103,15 +103,12 @@ def ensemble(
     It has the entities that more than half of the models predict, from their stored predictions. Store it again after
     one of the models has changed.
     """
-    from nerbench.artifacts.errors import InputError
     from nerbench.artifacts.store import Store
     from nerbench.tasks.comparison.agreement import find_predictions
     from nerbench.tasks.comparison.ensembles import import_ensemble
     from nerbench.tasks.data.corpus import load_splits
     from nerbench.tasks.data.demo import prepare_demo
 
-    if len(references) < 2:
-        raise InputError("REF", "names one model", "name at least two")
     prepare_demo(config)
     chosen = pick_dataset(config, dataset)
     predicted = find_predictions(references, config, chosen.name, None)

@@ -60,7 +60,7 @@ def run(config: "Config", json: Json = False) -> None:
 
     print_summary(preflight.run(config), json)
     if not json:
-        print_note(preflight.what_next(config))
+        print_note(_what_next(config))
 
 
 @configured("datasets", "models")
@@ -85,7 +85,7 @@ def benchmark(  # noqa: PLR0913 - one parameter an option
     """Benchmark the named models, or every model in the store. This command does not train."""
     from nerbench.flows import preflight
 
-    config = preflight.with_metrics(config, metrics, tags)
+    config = _with_metrics(config, metrics, tags)
     print_summary(preflight.benchmark(config, references, refresh=refresh, speed=speed), json)
 
 
@@ -96,7 +96,7 @@ def score(
     """Score stored predictions with custom metrics or newer built-in metrics, without inference."""
     from nerbench.flows import preflight
 
-    summary = preflight.score(preflight.with_metrics(config, metrics, tags), since)
+    summary = preflight.score(_with_metrics(config, metrics, tags), since)
     if json:
         print_json(summary | {"metrics": list(summary["metrics"])})
         return
@@ -157,3 +157,24 @@ def print_user_metrics(metrics: list[dict[str, Any]]) -> None:
 
     if rows := user_metric_rows(metrics):
         print_table(rows, title="custom metrics")
+
+
+def _with_metrics(config: "Config", files: list[Path] | None, tags: list[str] | None) -> "Config":
+    """The configuration with further files of metrics, and with the tags given, each `A,B`, in place of its own."""
+    from nerbench.tasks.config.permissions import CODE, grant
+
+    named = [str(file.expanduser().absolute()) for file in files or ()]
+    grant(CODE, *named)  # a shell reports this error itself
+    metrics = (*config.metrics, *(file for file in dict.fromkeys(named) if file not in config.metrics))
+    given = [tag.strip() for text in tags or () for tag in text.split(",") if tag.strip()]
+    wanted = config.benchmark.tags if tags is None else tuple(dict.fromkeys(given))
+    benchmark = config.benchmark.model_copy(update={"tags": wanted})
+    return config.model_copy(update={"metrics": metrics, "benchmark": benchmark})
+
+
+def _what_next(config: "Config") -> str:
+    """Commands to try after a run."""
+    names = " ".join(f"{name}@latest" for name in config.model_names)
+    return f"""next: nerbench benchmark {names}    again, from cached predictions
+      nerbench artifacts ls    what is stored
+      nerbench results show    the newest run's scores, speed and memory"""

@@ -26,6 +26,8 @@ class Tagger:
         batch_size: int = 8,
         device: int = -1,
     ) -> None:
+        if aggregation not in ("simple", "first", "average", "max"):  # `none` yields tokens in place of entities
+            raise ValueError(f"the aggregation {aggregation!r} gives no entities; use simple, first, average or max")
         only = {"revision": revision, "trust_remote_code": False}
         self._pipeline = pipeline(
             "token-classification",

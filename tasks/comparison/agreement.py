@@ -48,8 +48,13 @@ def find_predictions(
 ) -> list[Predicted]:
     """The stored predictions of each model (see `scored_runs`) on one data set and annotation, by default its own.
 
-    Raises InputError if there are none, if the data set is ambiguous, or if words or annotations differ.
+    Raises InputError for fewer than two models, if one is named twice or has no predictions, if the data set is
+    ambiguous, or if words or annotations differ.
     """
+    if len(references) < 2:
+        raise InputError("REF", "names one model", "name at least two")
+    if twice := [one for one in references if references.count(one) > 1]:
+        raise InputError("REF", f"names {twice[0]} twice", "name it once")
     runs = [find_on_dataset(one, config, dataset) for one in references]
     names = sorted({one.dataset for run in runs for one in run.scored})
     if len(names) > 1:

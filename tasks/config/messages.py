@@ -36,6 +36,7 @@ REMEDIES = {
     "string_too_short": "give some text, or leave the key out",
     "string_pattern_mismatch": "give text that matches {pattern}",
     "string_type": "give text",
+    "too_short": "give a list of {min_length} or more",
     "tuple_type": "write a list",
 }
 """The remedy for each of pydantic's kinds of errors; `{…}` is filled from the error's context."""

@@ -42,7 +42,7 @@ class RobustnessConfig(Section):
     and `typos_in_context` (a letter becomes its neighbour on the keyboard); `ocr` (characters that look alike);
     `final_punctuation` (the last mark of a sentence); `accents` (removed, or added); `entity_swap` (a mention
     becomes another one of the same type with as many words)."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of the random choices. The same seed and corpus give the same words on every machine."""
     share: float = Field(default=0.2, gt=0, le=1)
     """Share of the words, among those that can be changed, that `typos_…`, `ocr` and `accents` change."""

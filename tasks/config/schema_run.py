@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from nerbench.artifacts.cache_pruning import Limits
 from nerbench.tasks.config.deprecated_keys import warn_deprecated, with_current_names
@@ -360,7 +360,7 @@ class EvalResultConfig(Section):
 
     dataset: Name
     """The name of the data set in this configuration."""
-    id: Text
+    id: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][\w.-]*/[a-zA-Z0-9][\w.-]*$")]
     """The Hub id of the benchmark, e.g. `org/conllpp`."""
     task_id: Text
     """The task, as in the file `eval.yaml` of the benchmark."""

@@ -292,6 +292,9 @@ def _check_named_types(config: DatasetConfig, tags: Iterable[Tag | None]) -> Non
             raise CorpusError(f"dataset {config.name}: {field}", problem, f"its types are {', '.join(types) or 'none'}")
 
 
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def _digest(sentences: Sequence[list[str]], documents: Sequence[int] | None) -> str:
     digest = hashlib.sha256()
     previous = None
@@ -299,7 +302,7 @@ def _digest(sentences: Sequence[list[str]], documents: Sequence[int] | None) -> 
         if documents is not None and documents[number] != previous:
             previous = documents[number]
             digest.update(b"\n")
-        digest.update(json.dumps(sentence, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+        digest.update(_compact(sentence).encode() + b"\n")
     return digest.hexdigest()
 
 

@@ -17,11 +17,6 @@ from nerbench.tasks.publishing.markdown_escaping import name, names, table, text
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
 
-SNIPPET = """from transformers import pipeline
-
-tagger = pipeline("token-classification", model="{model}", aggregation_strategy="first")
-for entity in tagger("Ada Lovelace moved from London to Ockham ."):
-    print(entity["entity_group"], entity["word"], round(float(entity["score"]), 3))"""
 FACTS = {
     "steps": "Number of optimizer steps.",
     "pieces": "Sub-word tokens in all epochs.",
@@ -56,8 +51,7 @@ def render(  # noqa: PLR0913, PLR0917 - the parts of a card
         "headlines": headlines(evidence, manifest),
         "types": types,
         "description": _bullets(_description(manifest, parameters, about)),
-        "snippet": SNIPPET.format(model=model),
-        "reference": f"hf://{model}",
+        "model": model,
         "intended_uses": _paragraphs(card.intended_uses),
         "limitations": [*limitations(evidence), *map(_paragraphs, filter(None, (card.limitations, card.bias)))],
         "training_data": _training_data(manifest),

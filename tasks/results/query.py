@@ -7,12 +7,13 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from functools import cache
+from math import isfinite
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.errors import CorruptArtifactError, InputError
 from nerbench.artifacts.tables.parquet import as_rows
 from nerbench.artifacts.tables.parquet_bounds import matching
 from nerbench.artifacts.tables.tables import DatedRows, Filter, read_newest_first
@@ -228,9 +229,29 @@ PROBABLE = 0.0
 
 
 def newest_suspects(results: str, words_sha256: str, gold_sha256: str) -> list[Row]:
-    """The rows of the newest ranking of an annotation, the most suspect first; empty if there is none."""
+    """The rows of the newest ranking of an annotation, the most suspect first; empty if there is none.
+
+    Raises CorruptArtifactError for a row whose values do not fit together.
+    """
     wanted: list[Filter] = [("words_sha256", "=", words_sha256), ("gold_sha256", "=", gold_sha256)]
     found = next(read_newest_first(results, "suspects", filters=wanted), None)
     rows = found.rows.to_pylist() if found else []
     newest = max((row["started_at"] for row in rows), default=None)
-    return sorted((row for row in rows if row["started_at"] == newest), key=lambda row: row["position"])
+    ranked = sorted((row for row in rows if row["started_at"] == newest), key=lambda row: row["position"])
+    for row in ranked:
+        if not _fits_together(row):
+            problem = f"suspect {row['position']} of {row['dataset']} in {results} has values that do not fit together"
+            raise CorruptArtifactError(f"{problem}; rank again with `nerbench suspects`")
+    return ranked
+
+
+def _fits_together(row: Row) -> bool:
+    """Whether a row of `suspects` has a score, regions that are not empty, and lists of equal length."""
+    sides = [[row[f"{side}_{part}"] for part in ("start", "end", "label")] for side in ("gold", "proposed")]
+    of_models = [row[name] for name in ("models", "seeds", "opinions", "confidences")]
+    groups = [*sides, of_models]
+    if any(None in group or len({len(one) for one in group}) != 1 for group in groups):
+        return False
+    spans = [(row["start"], row["end"], ""), *(span for side in sides for span in zip(*side, strict=True))]
+    has_score = row["score"] is not None and isfinite(row["score"])
+    return has_score and all(None not in span and 0 <= span[0] < span[1] for span in spans)

@@ -150,7 +150,7 @@ def name_predictions(
     benchmark = benchmark_of(artifact, benchmark)
     reading = match_labels(artifact.name, record.labels, ref.types, benchmark)
     known = set(reading.types.values())
-    renamed = {kind: name for kind, name in benchmark.label_map.items() if kind in known}
+    label_map = {kind: name for kind, name in benchmark.label_map.items() if kind in known}
     corpus = open_corpus(ref)
     with _stored(results, record) as stream, corrupt_if_unreadable(f"{record.path} below {results}"):
         if corpus.alignment:
@@ -165,7 +165,7 @@ def name_predictions(
         digest=digest_of(corpus, tags),
         corpus=corpus,
         types=ref.types,
-        label_map=canonical_json(renamed).decode() if renamed else None,
+        label_map=canonical_json(label_map).decode() if label_map else None,
         unmapped=tuple(sorted({*ref.types} - {*entity_types(reading.tags.values())})),
     )
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
+from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.tag_schemes import mentions_of
 from nerbench.tasks.data.words import Word, joined
@@ -31,9 +32,13 @@ class Task(NamedTuple):
 
 
 def tasks_of(rows: Iterable[Row], corpus: Corpus) -> Iterator[Task]:
-    """A task for each sentence with suspects, in the order of its most suspect one. `rows` are in their order."""
+    """A task for each sentence with suspects, in the order of its most suspect one. `rows` are in their order.
+
+    Raises CorruptArtifactError for a suspect that is not in the corpus.
+    """
     by_sentence: dict[int, list[Row]] = {}
     for row in rows:
+        _check_place(row, corpus)
         by_sentence.setdefault(row["sentence"], []).append(row)
     for number, of_sentence in by_sentence.items():
         text, words = joined(corpus.words[number])
@@ -51,6 +56,13 @@ def tasks_of(rows: Iterable[Row], corpus: Corpus) -> Iterator[Task]:
             "suspects": "\n".join(map(_described, of_sentence)),
         }
         yield Task(text, words, sorted([*kept, *proposed]), about)
+
+
+def _check_place(row: Row, corpus: Corpus) -> None:
+    number = row["sentence"]
+    if not 0 <= number < len(corpus.words) or max(row["end"], *row["proposed_end"], 0) > len(corpus.words[number]):
+        problem = f"suspect {row['position']} of {corpus.name} is not in its words"
+        raise CorruptArtifactError(f"{problem}; rank again with `nerbench suspects`")
 
 
 def export(tasks: Iterable[Task], tool: Tool) -> Iterator[bytes]:

@@ -194,14 +194,28 @@ def test_an_archive_in_a_missing_folder_is_an_input_error(filled: Store, tmp_pat
         write_archive(filled, keys(filled), tmp_path / "missing" / "all.tar")
 
 
-def test_an_alias_to_a_foreign_artifact_is_refused(archive: Path, target: Store) -> None:
+@pytest.mark.parametrize(
+    ("alias", "artifact_id", "message"),
+    [
+        ("latest", "0" * 64, "does not have"),
+        ("../../x", None, r"'\.\./\.\./x' cannot be an alias of one"),
+        ("", None, "'' cannot be"),
+        ("é\u202e\n", None, "cannot be an alias"),
+    ],
+)
+def test_an_impossible_alias_is_refused_before_any_is_set(
+    archive: Path, target: Store, alias: str, artifact_id: str | None, message: str
+) -> None:
     with tarfile.open(archive) as opened:
         stream = opened.extractfile(INDEX)
         assert stream is not None
         index = json.loads(stream.read())
-    index["aliases"]["one"]["latest"] = "0" * 64
-    with pytest.raises(CorruptArtifactError, match="does not have"):
+    aliases = index["aliases"]["one"]
+    aliases[alias] = artifact_id or aliases["latest"]
+    with pytest.raises(CorruptArtifactError, match=message) as raised:
         read_archive(target, rewritten(archive, {INDEX: json.dumps(index).encode()}))
+    assert "\n" not in str(raised.value)
+    assert target.aliases("one") == {}
 
 
 @pytest.mark.parametrize("left_out", ["blobs/", INDEX])

@@ -186,7 +186,7 @@ def test_an_index_names_only_shards_beside_it(make_model: MakeModel, shard: str)
     folder = make_model()
     (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"weight": shard}}))
-    with pytest.raises(InputError, match="which is not there"):
+    with pytest.raises(InputError, match="which is not one of its shards"):
         describe_folder(folder, "toy", Provenance())
 
 

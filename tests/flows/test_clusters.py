@@ -170,8 +170,8 @@ def _wait_for_a_cluster_without_workers() -> None:
     with (
         LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as cluster,
         Client(cluster, set_as_default=False) as client,
-        cancelled_without_workers(OnDask(client), "tcp://a:1", 0.2),
-        pytest.raises(CancelledError, match=r"there have been no workers of tcp://a:1 for \d+ s"),
+        cancelled_without_workers(OnDask(client), DASK.model_copy(update={"wait_for_workers_s": 0.2})),
+        pytest.raises(CancelledError, match=r"there have been no workers of tcp://127.0.0.1:1 for \d+ s"),
     ):
         client.submit(abs, -1).result(60)
 
@@ -219,7 +219,7 @@ def test_work_is_only_cancelled_if_it_waits_and_the_scheduler_reports_no_workers
     answers: bool, pending: list[str], expected: set[str]
 ) -> None:
     work = Waiting(answers, pending)
-    with cancelled_without_workers(work, "tcp://a:1", 0.02):
+    with cancelled_without_workers(work, DASK.model_copy(update={"wait_for_workers_s": 0.02})):
         assert work.often.wait(60)
     assert work.cancelled == expected
 

@@ -106,7 +106,7 @@ def test_a_flow_from_a_clone_is_that_of_the_installed_package(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"its clone differs from the installed nerbench .*; install nerbench from"):
         load(code).benchmark()
-    with pytest.raises(InputError, match=r"benchmark\.py: tasks/runs\.py differs from the installed nerbench"):
+    with pytest.raises(InputError, match=r"benchmark\.py: tasks/run_identity\.py differs from the installed nerbench"):
         runpy.run_path(str(clone / "flows" / "benchmark.py"))
 
 

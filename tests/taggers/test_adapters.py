@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tiny_models import SENTENCES, save_bert
 
+from nerbench.artifacts.errors import RunFailedError
 from nerbench.taggers import Tagger
 from nerbench.tasks.config import Config, TaggerConfig
 from nerbench.tasks.data.corpus_refs import describe, open_corpus
@@ -54,6 +55,13 @@ def test_a_pipeline_of_transformers_gives_spans_of_words(tmp_path: Path) -> None
         assert {"torch", "transformers"} < set(running.ready.versions)
     assert [len(tags) for tags in found] == [len(words) for words in SENTENCES]
     assert any(tag != "O" for tags in found for tag in tags)
+
+
+def test_a_pipeline_without_aggregation_is_refused_before_its_model_is_loaded() -> None:
+    options = configured("transformers_pipeline", model="none", aggregation="none")
+    message = "the aggregation 'none' gives no entities; use simple, first"
+    with pytest.raises(RunFailedError, match=message), running_tagger(options):
+        pass
 
 
 STUB = """

@@ -49,6 +49,7 @@ def test_models_are_compared_with_each_other_and_with_the_annotation(capsys: pyt
     ("arguments", "more", "message"),
     [
         (["first"], {}, "REF: names one model; name at least two"),
+        (["first", "second", "first"], {}, "REF: names first twice; name it once"),
         (["first", "none"], {}, "none"),
         (["first", "second", "--gold", "other"], {}, "model 'first': was not scored against other; benchmark it, or"),
         (["first", "third"], {"dataset": "another"}, "--dataset: is missing, and the models were scored on several"),

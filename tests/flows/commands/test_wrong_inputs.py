@@ -122,6 +122,12 @@ CONFIGURATIONS = {
         {"gate.rules": [{"perturbation": "ocr"}]}, ("gate", "perturbation ocr", "robustness")
     ),
     "unknown perturbation": Row({"robustness.perturbations": ["shout"]}, ("robustness.perturbations[0]", "'shout'")),
+    "no perturbations": Row({"robustness.perturbations": []}, ("robustness.perturbations", "a list of 1 or more")),
+    "a seed that no table holds": Row({"robustness.seed": 2**64}, ("robustness.seed", "less than 4.29497e+09")),
+    "a benchmark that cannot be on the Hub": Row(
+        {"card.eval_results": [{"dataset": "own", "id": "../x", "task_id": "ner"}]},
+        ("card.eval_results[0].id", "'../x'"),
+    ),
     "mentions of an unknown type": Row(
         {"robustness.mentions": {"GPE": ["Suva"]}}, ("robustness.mentions", "GPE", "PER")
     ),

@@ -1,14 +1,17 @@
 """CoNLL files in their variants, and invalid lines."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import DatasetConfig
-from nerbench.tasks.data.conll import read_conll
+from nerbench.tasks.data.conll import column_splitter, read_conll
 from nerbench.tasks.data.corpus import load_splits
 from nerbench.tasks.data.readers import Sentence
 
@@ -69,6 +72,12 @@ def test_documents(tmp_path: Path, content: str, documents: list[int]) -> None:
 def test_only_blanks_and_tabs_separate_columns(tmp_path: Path) -> None:
     assert read(tmp_path, "10\u00a0000 O\nx\u2028y O\n\x85 O\n")[0].words == ["10\u00a0000", "x\u2028y", "\x85"]
     assert read(tmp_path, "New York\tB-LOC\n", delimiter="tab")[0].words == ["New York"]
+
+
+@given(st.text(" \t\u00a0a\u2028b", max_size=12), st.sampled_from(["auto", "space"]))
+def test_columns_are_split_as_by_the_pattern_of_their_delimiter(line: str, delimiter: str) -> None:
+    pattern = "[ \t]+" if delimiter == "auto" else " +"
+    assert column_splitter(delimiter)(line) == re.split(pattern, line.strip(" \t"))
 
 
 def test_a_hash_is_a_word_without_a_header(tmp_path: Path) -> None:

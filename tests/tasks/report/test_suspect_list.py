@@ -9,12 +9,13 @@ import pytest
 from reading import Page
 from report_site import EVIL, corpus, digest
 
+from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.tables.tables import write_table
 from nerbench.tasks.report.data_frames import Results
 from nerbench.tasks.report.model_scores import read_model_scores
 from nerbench.tasks.report.report import build
 from nerbench.tasks.report.suspect_list import MOST, ranked
-from nerbench.tasks.results.query import select_runs
+from nerbench.tasks.results.query import newest_suspects, select_runs
 from nerbench.tasks.suspects.wording import in_words, words_of
 
 
@@ -52,6 +53,27 @@ def test_the_newest_ranking_of_each_annotation(results: str, nights: str) -> Non
     assert (found.rows[0].words.gold, found.rows[0].words.proposed) == ("LOC", "ORG")
     assert found.rows[0].words.evidence == "the only model predicts it: good 0.75"
     assert ranked(nights, entries, text=True) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"proposed_end": []},
+        {"proposed_label": [None]},
+        {"gold_start": [-1]},
+        {"gold_end": [1]},
+        {"start": 2},
+        {"seeds": []},
+        {"models": None},
+        {"score": None},
+    ],
+    ids=str,
+)
+def test_a_suspect_with_impossible_values_is_one_line(tmp_path: Path, changes: dict[str, Any]) -> None:
+    one = row(1, 1, **changes)
+    write_table(str(tmp_path), "suspects", [one], date="2030-01-02", key="a" * 32)
+    with pytest.raises(CorruptArtifactError, match=r"suspect 1 of own .* do not fit together; rank again"):
+        newest_suspects(str(tmp_path), one["words_sha256"], one["gold_sha256"])
 
 
 def test_a_data_frame_has_the_suspects_of_the_scored_annotations(results: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from annotations import corpus_of
 
-from nerbench.artifacts.errors import CorpusError
+from nerbench.artifacts.errors import CorpusError, CorruptArtifactError
 from nerbench.tasks.config import DatasetConfig, GoldConfig
 from nerbench.tasks.data.corpus import load_gold
 from nerbench.tasks.suspects.decisions import conll_lines, read_decisions
@@ -50,6 +50,15 @@ def reviewed(tool: Tool, task: dict[str, Any]) -> dict[str, Any]:
 def write(path: Path, tasks: list[dict[str, Any]]) -> str:
     path.write_text("".join(json.dumps(task) + "\n" for task in tasks))
     return str(path)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "proposed"), [(3, (0, 1, "PER")), (-1, (0, 1, "PER")), (2, (0, 4, "PER"))], ids=str
+)
+def test_a_suspect_outside_the_corpus_is_refused(sentence: int, proposed: tuple[int, int, str]) -> None:
+    broken = row(2, 2.0, proposed, (0, 2)) | {"sentence": sentence, "position": 1}
+    with pytest.raises(CorruptArtifactError, match=r"suspect 1 of .* is not in its words; rank again"):
+        list(tasks_of([broken], CORPUS))
 
 
 @pytest.mark.parametrize("tool", TOOLS)
