@@ -47,7 +47,7 @@ BORROWED = (
     # Prefect
     Borrowed("prefect.Task.__call__", "self args return_state wait_for kwargs"),
     Borrowed("prefect.Task.submit", "self args return_state wait_for kwargs"),
-    Borrowed("prefect.utilities.callables.parameter_schema", "fn"),
+    Borrowed("prefect_ray.RayTaskRunner.submit", "self task parameters wait_for dependencies"),
     Borrowed("prefect.runner.Runner.handle_sigterm", "self args kwargs"),
     Borrowed("prefect.runner.Runner.__aenter__", "self"),
     Borrowed(

@@ -8,6 +8,7 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import golden_of, materialise
 from nerbench.tasks.inference.backends import check_backend, export_graph
 from nerbench.tasks.inference.evaluation_key import EvaluationSettings
+from nerbench.tasks.inference.hardware import device_type
 
 if TYPE_CHECKING:
     from nerbench.tasks.inference.tagger import Tagger
@@ -48,6 +49,6 @@ def export_once(artifact: ArtifactRef, settings: EvaluationSettings, target: Pat
 
     Raises InputError like `check_backend`, or if the model cannot be exported.
     """
-    check_backend(settings.backend, settings.device.partition(":")[0])
+    check_backend(settings.backend, device_type(settings.device))
     options = settings.backend, settings.precision, settings.max_length
     return export_graph(materialise(artifact), target, *options, artifact.name)

@@ -46,6 +46,16 @@ def test_calls_from_python_keep_their_order() -> None:
     assert list(benchmark.parameters.properties) == ["models", "refresh", "config"]
 
 
+def test_the_parameters_of_a_flow_are_those_that_prefect_generates() -> None:
+    from prefect.utilities.callables import parameter_schema
+
+    from nerbench.flows.benchmark import benchmark
+    from nerbench.flows.publish import publish
+
+    for flow in (benchmark, publish):
+        assert flow.parameters.model_dump_json() == parameter_schema(flow).model_dump_json()
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Serving]:
     prepare(tmp_path)

@@ -38,6 +38,7 @@ def test_the_processes_of_an_evaluation_share_one_export(
 ) -> None:
     exported: list[tuple[Any, ...]] = []
     graphs: list[Path | None] = []
+    devices: list[str] = []
 
     def export(folder: Path, target: Path, *options: Any) -> Path:
         exported.append((folder, *options))
@@ -53,10 +54,11 @@ def test_the_processes_of_an_evaluation_share_one_export(
         raise InterruptedError
 
     settings = EvaluationSettings(
-        device="cpu", precision="fp32", backend=backend, max_length=64, aggregation_strategy="first"
+        device="auto", precision="fp32", backend=backend, max_length=64, aggregation_strategy="first"
     )
     monkeypatch.setattr(tagger_handles, "materialise", lambda artifact: tmp_path / artifact.name)
-    monkeypatch.setattr(tagger_handles, "check_backend", lambda backend, device: None)
+    monkeypatch.setattr(tagger_handles, "check_backend", lambda backend, device: devices.append(device))
+    monkeypatch.setattr(tagger_handles, "device_type", {"auto": "cpu"}.__getitem__)
     monkeypatch.setattr(tagger_handles, "export_graph", export)
     monkeypatch.setattr(evaluation_cache, "_infer_here", infer_here)
     monkeypatch.setattr(evaluation_cache, "run_processes", processes)
@@ -68,4 +70,5 @@ def test_the_processes_of_an_evaluation_share_one_export(
     with pytest.raises(InterruptedError):
         evaluation_cache._infer_together(tmp_path / "predictions.parquet", 2, *given)
     assert exported == [(tmp_path / "m", backend, "fp32", 64, "m")] * exports
+    assert devices == ["cpu"] * exports
     assert graphs == [tmp_path / "model.onnx" if exports else None] * 2
