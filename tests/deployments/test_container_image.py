@@ -23,7 +23,7 @@ from nerbench.artifacts.tables.tables import read_results
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 AUTH = "admin:composed"
-CALM = {"OMP_NUM_THREADS": "1"}
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 """On busy cores, torch's threads mostly wait for each other."""
 
 
@@ -37,7 +37,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 def contained(engine: Engine, *command: str) -> "subprocess.CompletedProcess[str]":
-    return run(*engine.command(*command, env=CALM))
+    return run(*engine.command(*command, env=ONE_THREAD))
 
 
 def test_the_image_has_the_python_of_the_dockerfile(engine: Engine) -> None:
@@ -78,7 +78,7 @@ def composed(engine: Engine, tmp_path: Path) -> Iterator[Site]:
             "PREFECT_SERVER_API_AUTH_STRING": AUTH,
         }
         command = [port if word == "4200" else word for word in services()["server"]["command"]]
-        worker = CALM | {
+        worker = ONE_THREAD | {
             "PREFECT_API_URL": site.api,
             "PREFECT_API_AUTH_STRING": AUTH,
             "PREFECT_WORKER_WEBSERVER_PORT": str(free_port()),
