@@ -1,4 +1,4 @@
-"""Clusters of Dask and Ray: whether they can run nerbench, and the end of work that waits in vain for workers."""
+"""Clusters of Dask and Ray: whether they can run nerbench, and the end of work in a cluster without workers."""
 
 import logging
 import os
@@ -42,7 +42,7 @@ class Versions(NamedTuple):
 
 @contextmanager
 def connected(config: RunnerConfig) -> Iterator[None]:
-    """Check the cluster of a runner, if it has one, and stay connected to it within this context if it is of Ray.
+    """Check the cluster of a runner, if it has one. A Ray cluster stays connected within this context.
 
     Raises InputError if the runner's extra is not installed, no scheduler answers, or a part of the cluster does not
     have this version of nerbench.
