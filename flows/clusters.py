@@ -65,7 +65,7 @@ def connected(config: RunnerConfig) -> Iterator[None]:
                 problem = f"no {config.kind.title()} scheduler answers at {config.address}{reason}"
                 remedy = f"start it, or correct the address; {NEEDS[config.kind]}"
                 raise InputError("runner.address", problem, remedy) from error
-            _compare(versions, config)
+            _compare(versions)
         yield
 
 
@@ -87,10 +87,8 @@ def _await_answer(address: str) -> None:
         pass
 
 
-def _compare(versions: Versions, config: RunnerConfig) -> None:
-    """Raise InputError if a version differs; log a warning if a cluster has no worker yet."""
-    if config.kind == "dask" and len(versions.there) == 1:
-        log.warning("the Dask cluster at %s has no worker yet", config.address)
+def _compare(versions: Versions) -> None:
+    """Raise InputError if a version differs."""
     for name, there in versions.there.items():
         if there != versions.here:
             problem = f"the {name} has {f'nerbench {there}' if there else 'no nerbench'}"
@@ -254,10 +252,14 @@ def cancelled_without_workers(work: Submitted, config: RunnerConfig) -> Iterator
             waited = monotonic() - last
             if has_workers or not (pending or waited > wait_s):  # an idle cluster may have no workers
                 last = monotonic()
-            elif waited > wait_s:
+            elif pending and waited > wait_s:
+                reason = f"there have been no workers of {config.address} for {waited:.0f} s; start workers, or set"
                 with suppress(Exception):
-                    work.cancel(pending, f"there have been no workers of {config.address} for {waited:.0f} s")
+                    work.cancel(pending, f"{reason} runner.wait_for_workers_s")
 
+    with suppress(Exception):
+        if not work.has_workers():
+            log.warning("the cluster at %s has no workers yet", config.address)
     thread = Thread(target=watch, daemon=True, name=f"workers of {config.address}")
     thread.start()
     try:

@@ -195,7 +195,7 @@ class Waiting(Submitted):
 
     def __init__(self, answers: bool, pending: list[str]) -> None:
         self.answers, self.waits, self.asked = answers, pending, 0
-        self.cancelled, self.often = set[str](), Event()
+        self.cancelled, self.often = list[str](), Event()
 
     def has_workers(self) -> bool:
         self.asked += 1
@@ -209,19 +209,22 @@ class Waiting(Submitted):
         return self.waits
 
     def cancel(self, pending: Sequence[str], reason: str) -> None:
-        self.cancelled.update(pending)
+        assert "start workers, or set runner.wait_for_workers_s" in reason
+        self.cancelled += pending or ["nothing"]
+        self.waits = []
 
 
 @pytest.mark.parametrize(
-    ("answers", "pending", "expected"), [(True, ["key"], {"key"}), (False, ["key"], set()), (True, [], set())]
+    ("answers", "pending", "expected"), [(True, ["key"], ["key"]), (False, ["key"], []), (True, [], [])]
 )
 def test_work_is_only_cancelled_if_it_waits_and_the_scheduler_reports_no_workers(
-    answers: bool, pending: list[str], expected: set[str]
+    answers: bool, pending: list[str], expected: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     work = Waiting(answers, pending)
     with cancelled_without_workers(work, DASK.model_copy(update={"wait_for_workers_s": 0.02})):
         assert work.often.wait(60)
     assert work.cancelled == expected
+    assert caplog.messages == ["the cluster at tcp://127.0.0.1:1 has no workers yet"] * answers
 
 
 @pytest.mark.parametrize(
