@@ -101,7 +101,8 @@ def use(monkeypatch: pytest.MonkeyPatch, ray: FakeRay) -> FakeRay:
     fakes = {"ray": ray, "ray.util": SimpleNamespace(), "ray.util.scheduling_strategies": strategies}
     for name, module in fakes.items():
         monkeypatch.setitem(sys.modules, name, cast(Any, module))
-    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.setenv("RAY_AUTH_MODE", "")  # so that the variable is restored
+    monkeypatch.delenv("RAY_AUTH_MODE")
     monkeypatch.setattr(clusters, "is_importable", lambda name: True)
     monkeypatch.setattr(clusters, "_await_answer", lambda address: None)
     return ray
