@@ -61,7 +61,7 @@ def connected(config: RunnerConfig) -> Iterator[None]:
                     stack.enter_context(_connected_to_ray(config.address))
                 versions = _ray_versions() if config.kind == "ray" else _dask_versions(config.address)
             except (OSError, ValueError, TypeError) as error:  # TimeoutError; an unknown protocol; no certificates
-                reason = f" ({error})" if config.kind == "ray" else ""
+                reason = f" ({_one_line(error)})" if config.kind == "ray" else ""
                 problem = f"no {config.kind.title()} scheduler answers at {config.address}{reason}"
                 remedy = f"start it, or correct the address; {NEEDS[config.kind]}"
                 raise InputError("runner.address", problem, remedy) from error
@@ -106,9 +106,10 @@ def _dask_versions(address: str) -> Versions:
     )
 
 
-def _first_line(error: Exception) -> str:
-    """The first line of Ray's message, which a traceback of another machine can follow."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _one_line(error: Exception) -> str:
+    """The first line of Ray's message. If a traceback of another machine follows after a colon, also its last line."""
+    first, *more = str(error).strip().splitlines() or [type(error).__name__]
+    return f"{first} {more[-1].strip()}" if more and first.endswith(":") else first
 
 
 @contextmanager
@@ -120,8 +121,8 @@ def _connected_to_ray(address: str) -> Iterator[None]:
     logging.getLogger("ray.client_builder").setLevel(logging.WARNING)
     try:
         ray.init(address, namespace="prefect", log_to_driver=False, logging_level=logging.ERROR)
-    except (RuntimeError, ray.exceptions.RayError) as error:  # another version of Ray or Python; no token
-        raise ConnectionError(_first_line(error)) from error
+    except Exception as error:  # of many types: another version of Ray or Python, no token, a second connection
+        raise ConnectionError(str(error)) from error
     try:
         yield
     finally:
@@ -147,7 +148,7 @@ def _ray_versions() -> Versions:
         except PackageNotFoundError:
             return None
         except ray.exceptions.RayError as error:  # the node is lost
-            raise ConnectionError(_first_line(error)) from error
+            raise ConnectionError(str(error)) from error
 
     return Versions(version(_PACKAGE), {name: answer(reference) for name, reference in asked.items()})
 

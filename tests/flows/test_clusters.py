@@ -125,8 +125,16 @@ def use(monkeypatch: pytest.MonkeyPatch, ray: FakeRay) -> FakeRay:
             r"no Ray scheduler .*\(Version mismatch: 3\.12\); start it",
         ),
         (FakeRay({}, RayError("no token")), r"no Ray .*\(no token\); .*RAY_AUTH_TOKEN"),
+        (FakeRay({}, Exception("already connected")), r"no Ray .*\(already connected\)"),
+        (
+            FakeRay({}, ConnectionAbortedError("Server failed:\nTraceback\n  File x\nValueError: no space")),
+            r"no Ray .*\(Server failed: ValueError: no space\)",
+        ),
     ],
-    ids=["a node without nerbench", "another version", "a lost node", "another Python", "no token"],
+    ids=[
+        *("a node without nerbench", "another version", "a lost node", "another Python", "no token"),
+        *("a second connection", "an error of the server"),
+    ],
 )
 def test_a_ray_cluster_that_cannot_run_nerbench_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch, ray: FakeRay, message: str
