@@ -17,6 +17,7 @@ test-slow: .venv/installed-dev  ## run the tests that take more than a few secon
 	$(BIN)/pytest -m slow
 
 # Servers and workers that are killed, cancelled and restarted; prints the figures of docs/how-to/operate.md.
+# Installs Ray from the package index.
 test-operations: .venv/installed-dev .venv/installed-ray  ## kill, cancel and restart servers, workers and runs
 	$(BIN)/pytest -m operations -n 2 -rP
 

@@ -39,9 +39,10 @@ PENDING = "prefect.flow-run.Pending"
 FAILED = frozenset({"prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.TimedOut"})
 ENDED = FAILED | {"prefect.flow-run.Completed", "prefect.flow-run.Cancelled"}
 LEFT_PENDING = ENDED | {
-    f"prefect.flow-run.{state}" for state in ("Running", "Scheduled", "AwaitingConcurrencySlot", "Late", "Cancelling")
+    HEARTBEAT,  # a server that is killed can lose the event of the state
+    *(f"prefect.flow-run.{one}" for one in ("Running", "Scheduled", "AwaitingConcurrencySlot", "Late", "Cancelling")),
 }
-"""The states that can follow `Pending`."""
+"""The events that show that a run is no longer `Pending`."""
 _RUNS: Labels = {"prefect.resource.id": "prefect.flow-run.*"}
 _OF_OURS: Labels = {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"}
 _MISSING = re.compile(r"nerbench: .* is missing \(([0-9a-f-]{36})\)")

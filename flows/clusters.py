@@ -1,4 +1,4 @@
-"""Clusters of Dask and Ray: whether they can run nerbench, and the end of work that waits in vain for workers."""
+"""Clusters of Dask and Ray: whether they can run nerbench, and the end of work in a cluster without workers."""
 
 import logging
 import os
@@ -42,7 +42,7 @@ class Versions(NamedTuple):
 
 @contextmanager
 def connected(config: RunnerConfig) -> Iterator[None]:
-    """Check the cluster of a runner, if it has one, and stay connected to it within this context if it is of Ray.
+    """Check the cluster of a runner, if it has one. A Ray cluster stays connected within this context.
 
     Raises InputError if the runner's extra is not installed, no scheduler answers, or a part of the cluster does not
     have this version of nerbench.
@@ -61,11 +61,11 @@ def connected(config: RunnerConfig) -> Iterator[None]:
                     stack.enter_context(_connected_to_ray(config.address))
                 versions = _ray_versions() if config.kind == "ray" else _dask_versions(config.address)
             except (OSError, ValueError, TypeError) as error:  # TimeoutError; an unknown protocol; no certificates
-                reason = f" ({error})" if config.kind == "ray" else ""
+                reason = f" ({_one_line(error)})" if config.kind == "ray" else ""
                 problem = f"no {config.kind.title()} scheduler answers at {config.address}{reason}"
                 remedy = f"start it, or correct the address; {NEEDS[config.kind]}"
                 raise InputError("runner.address", problem, remedy) from error
-            _compare(versions, config)
+            _compare(versions)
         yield
 
 
@@ -87,10 +87,8 @@ def _await_answer(address: str) -> None:
         pass
 
 
-def _compare(versions: Versions, config: RunnerConfig) -> None:
-    """Raise InputError if a version differs; log a warning if a cluster has no worker yet."""
-    if config.kind == "dask" and len(versions.there) == 1:
-        log.warning("the Dask cluster at %s has no worker yet", config.address)
+def _compare(versions: Versions) -> None:
+    """Raise InputError if a version differs."""
     for name, there in versions.there.items():
         if there != versions.here:
             problem = f"the {name} has {f'nerbench {there}' if there else 'no nerbench'}"
@@ -108,9 +106,10 @@ def _dask_versions(address: str) -> Versions:
     )
 
 
-def _first_line(error: Exception) -> str:
-    """The first line of Ray's message, which a traceback of another machine can follow."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _one_line(error: Exception) -> str:
+    """The first line of Ray's message. If a traceback of another machine follows after a colon, also its last line."""
+    first, *more = str(error).strip().splitlines() or [type(error).__name__]
+    return f"{first} {more[-1].strip()}" if more and first.endswith(":") else first
 
 
 @contextmanager
@@ -122,8 +121,8 @@ def _connected_to_ray(address: str) -> Iterator[None]:
     logging.getLogger("ray.client_builder").setLevel(logging.WARNING)
     try:
         ray.init(address, namespace="prefect", log_to_driver=False, logging_level=logging.ERROR)
-    except (RuntimeError, ray.exceptions.RayError) as error:  # another version of Ray or Python; no token
-        raise ConnectionError(_first_line(error)) from error
+    except Exception as error:  # of many types: another version of Ray or Python, no token, a second connection
+        raise ConnectionError(str(error)) from error
     try:
         yield
     finally:
@@ -149,7 +148,7 @@ def _ray_versions() -> Versions:
         except PackageNotFoundError:
             return None
         except ray.exceptions.RayError as error:  # the node is lost
-            raise ConnectionError(_first_line(error)) from error
+            raise ConnectionError(str(error)) from error
 
     return Versions(version(_PACKAGE), {name: answer(reference) for name, reference in asked.items()})
 
@@ -254,10 +253,14 @@ def cancelled_without_workers(work: Submitted, config: RunnerConfig) -> Iterator
             waited = monotonic() - last
             if has_workers or not (pending or waited > wait_s):  # an idle cluster may have no workers
                 last = monotonic()
-            elif waited > wait_s:
+            elif pending and waited > wait_s:
+                reason = f"there have been no workers of {config.address} for {waited:.0f} s; start workers, or set"
                 with suppress(Exception):
-                    work.cancel(pending, f"there have been no workers of {config.address} for {waited:.0f} s")
+                    work.cancel(pending, f"{reason} runner.wait_for_workers_s")
 
+    with suppress(Exception):
+        if not work.has_workers():
+            log.warning("the cluster at %s has no workers yet", config.address)
     thread = Thread(target=watch, daemon=True, name=f"workers of {config.address}")
     thread.start()
     try:

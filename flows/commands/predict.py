@@ -100,7 +100,7 @@ def predict(  # noqa: PLR0913 - one parameter an option
     source = _source(texts or [], file, format, _known(encoding))
     with show_progress("loading the model"):
         artifact = resolve_one(absolute_reference(reference), config.store)
-        # The process ends with its last sentence; to release the model's memory before would take half a second.
+        # The process ends after the last sentence. To release the model's memory first would take half a second.
         handle = tagger_handle(artifact, settings_of(config.benchmark))
         found = _with_progress(tag_with(handle, source.sentences, config.benchmark, mode.value), source.n_bytes)
         first = next(found)  # loads the model

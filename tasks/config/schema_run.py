@@ -281,8 +281,8 @@ class RunnerConfig(Section):
     address: Text | None = None
     """dask: address of the scheduler, e.g. `tls://scheduler:8786`. `tcp://` is allowed for this machine only, because
     Dask sends code to run. Without an address, the run starts its own workers on this machine. ray: address of the
-    client server, e.g. `ray://head:10001`; for another machine, RAY_USE_TLS must be set. Workers of a cluster need this
-    package, the same store, results, corpora and Prefect server, and one thread each."""
+    client server, e.g. `ray://head:10001`; for another machine, the environment needs `RAY_USE_TLS=1`. Workers of a
+    cluster need this package, the same store, results, corpora and Prefect server, and one thread each."""
     wait_for_workers_s: float | None = Field(default=None, gt=0)
     """Time that work waits for a cluster without workers, in seconds; then it fails. Default: 600. Set a larger value
     if a batch system (SLURM, LSF) starts the workers. Only allowed together with `address`."""

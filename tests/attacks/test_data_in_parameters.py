@@ -110,11 +110,12 @@ def test_a_hub_id_and_a_cluster_are_the_workers_to_name(folder: Path, monkeypatc
         {"models": [{"name": "a", "base": "org/model"}]},
         {"datasets": [{"name": "x", "format": "hub", "path": "org/corpus"}]},
         {"runner": {"kind": "dask", "address": "tls://evil.example:8786"}},
+        {"runner": {"kind": "ray", "address": "ray://evil.example:10001"}},
     ]
     for data in asked:
         with pytest.raises(InputError, match="cannot be named"):
             configuration(Config.model_validate(data), ())
-    monkeypatch.setenv("NERBENCH_DATA", "hf://org/,tls://evil.example:8786," + str(folder))
+    monkeypatch.setenv("NERBENCH_DATA", "hf://org/,tls://evil.example:8786,ray://evil.example:10001," + str(folder))
     for data in asked:
         assert configuration(Config.model_validate(data), ())
     with pytest.raises(InputError, match="cannot be named"):

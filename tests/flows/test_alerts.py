@@ -31,7 +31,7 @@ def test_a_run_whose_process_is_lost_before_its_first_heartbeat_is_crashed() -> 
     wanted = run_that_never_started(NEVER_STARTED).model_dump(mode="json")
     trigger, (action,) = wanted["trigger"], wanted["actions"]
     assert (trigger["posture"], trigger["after"]) == ("Proactive", ["prefect.flow-run.Pending"])
-    assert set(trigger["expect"]) >= {"prefect.flow-run.Running", *ENDED}
+    assert set(trigger["expect"]) >= {"prefect.flow-run.Running", HEARTBEAT, *ENDED}
     assert trigger["within"] == NEVER_STARTED.total_seconds()
     assert trigger["match_related"]["prefect.resource.id"] == "prefect.tag.nerbench"
     assert (action["type"], action["state"], action["force"]) == ("change-flow-run-state", "CRASHED", False)

@@ -101,7 +101,8 @@ def use(monkeypatch: pytest.MonkeyPatch, ray: FakeRay) -> FakeRay:
     fakes = {"ray": ray, "ray.util": SimpleNamespace(), "ray.util.scheduling_strategies": strategies}
     for name, module in fakes.items():
         monkeypatch.setitem(sys.modules, name, cast(Any, module))
-    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.setenv("RAY_AUTH_MODE", "")  # so that the variable is restored
+    monkeypatch.delenv("RAY_AUTH_MODE")
     monkeypatch.setattr(clusters, "is_importable", lambda name: True)
     monkeypatch.setattr(clusters, "_await_answer", lambda address: None)
     return ray
@@ -124,8 +125,16 @@ def use(monkeypatch: pytest.MonkeyPatch, ray: FakeRay) -> FakeRay:
             r"no Ray scheduler .*\(Version mismatch: 3\.12\); start it",
         ),
         (FakeRay({}, RayError("no token")), r"no Ray .*\(no token\); .*RAY_AUTH_TOKEN"),
+        (FakeRay({}, Exception("already connected")), r"no Ray .*\(already connected\)"),
+        (
+            FakeRay({}, ConnectionAbortedError("Server failed:\nTraceback\n  File x\nValueError: no space")),
+            r"no Ray .*\(Server failed: ValueError: no space\)",
+        ),
     ],
-    ids=["a node without nerbench", "another version", "a lost node", "another Python", "no token"],
+    ids=[
+        *("a node without nerbench", "another version", "a lost node", "another Python", "no token"),
+        *("a second connection", "an error of the server"),
+    ],
 )
 def test_a_ray_cluster_that_cannot_run_nerbench_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch, ray: FakeRay, message: str
@@ -195,7 +204,7 @@ class Waiting(Submitted):
 
     def __init__(self, answers: bool, pending: list[str]) -> None:
         self.answers, self.waits, self.asked = answers, pending, 0
-        self.cancelled, self.often = set[str](), Event()
+        self.cancelled, self.often = list[str](), Event()
 
     def has_workers(self) -> bool:
         self.asked += 1
@@ -209,19 +218,22 @@ class Waiting(Submitted):
         return self.waits
 
     def cancel(self, pending: Sequence[str], reason: str) -> None:
-        self.cancelled.update(pending)
+        assert "start workers, or set runner.wait_for_workers_s" in reason
+        self.cancelled += pending or ["nothing"]
+        self.waits = []
 
 
 @pytest.mark.parametrize(
-    ("answers", "pending", "expected"), [(True, ["key"], {"key"}), (False, ["key"], set()), (True, [], set())]
+    ("answers", "pending", "expected"), [(True, ["key"], ["key"]), (False, ["key"], []), (True, [], [])]
 )
 def test_work_is_only_cancelled_if_it_waits_and_the_scheduler_reports_no_workers(
-    answers: bool, pending: list[str], expected: set[str]
+    answers: bool, pending: list[str], expected: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     work = Waiting(answers, pending)
     with cancelled_without_workers(work, DASK.model_copy(update={"wait_for_workers_s": 0.02})):
         assert work.often.wait(60)
     assert work.cancelled == expected
+    assert caplog.messages == ["the cluster at tcp://127.0.0.1:1 has no workers yet"] * answers
 
 
 @pytest.mark.parametrize(

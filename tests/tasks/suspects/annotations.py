@@ -1,4 +1,4 @@
-"""Annotations and predictions as tests of suspects write them: `Oslo|B-LOC is|O`, a sentence a line."""
+"""Annotations and predictions as tests of suspects write them: `Oslo|B-LOC is|O`, one sentence per line."""
 
 from collections.abc import Sequence
 
