@@ -15,7 +15,14 @@ import pyarrow.parquet as pq
 
 from nerbench.artifacts.errors import CorruptArtifactError, InputError, NerbenchError
 from nerbench.artifacts.storage.filesystem import Root
-from nerbench.artifacts.tables.parquet_bounds import MAX_ROWS, Stream, bounded, corrupt_if_unreadable, read_table
+from nerbench.artifacts.tables.parquet_bounds import (
+    MAX_ROWS,
+    Stream,
+    bounded,
+    corrupt_if_unreadable,
+    plain_part,
+    read_table,
+)
 from nerbench.artifacts.tables.schemas import TABLES, schema
 from nerbench.artifacts.tables.upgrading import earlier_columns, is_earlier, upgraded
 
@@ -128,13 +135,14 @@ def file_difference(root: Root, path: str, table: str, rows: pa.Table) -> str | 
     """The first difference between a file and `rows` (from `as_table`); None if they are the same.
 
     Raises like `read_rows`.
+        size = stream.seek(0, os.SEEK_END)
     """
     with _opened(root, path) as stream, bounded(stream) as file:
         if file.metadata.num_rows != rows.num_rows:
             return f"{file.metadata.num_rows} rows there, {rows.num_rows} now"
         start = 0
         for group in range(file.num_row_groups):
-            before = file.read_row_group(group)
+            before = plain_part(file.read_row_group(group), size)
             if found := difference(before, table, rows.slice(start, before.num_rows), start):
                 return found
             start += before.num_rows

@@ -156,7 +156,7 @@ def name_predictions(
         if corpus.alignment:
             table, tags = project_predictions(read_table(stream), reading, ref.types, corpus, corpus.alignment)
         else:
-            with bounded(stream, dictionaries=["pred"]) as file:
+            with bounded(stream) as file:
                 table = table_on_disk(renamed_parts(file, reading, corpus), SCHEMA)
             tags = table["pred"]
     return NamedPredictions(
@@ -186,16 +186,19 @@ def _stored(results: str, record: EvaluationRecord) -> Iterator[Stream]:
 
 def renamed_parts(file: pq.ParquetFile, reading: TagReading, corpus: Corpus) -> Iterator[pa.RecordBatch]:
     """The stored predictions with the corpus's tags, in the parts of the corpus. Raises ValueError for other words."""
-    if file.metadata.num_rows != corpus.n_words:
-        raise ValueError(f"it has {file.metadata.num_rows} words instead of {corpus.n_words}")
-    groups, held = iter(range(file.num_row_groups)), file.schema_arrow.empty_table()
+    if file.schema_arrow != SCHEMA:
+        raise ValueError("it has other columns than predictions have")
+    sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+    if sum(sizes) != corpus.n_words:
+        raise ValueError(f"it has {sum(sizes)} words instead of {corpus.n_words}")
+    groups, held = iter(range(file.num_row_groups)), SCHEMA.empty_table()
     for part in corpus.parts():
         while len(held) < part.n_words:
             held = pa.concat_tables([held, file.read_row_group(next(groups))])
         rows, held = held.slice(0, part.n_words), held.slice(part.n_words)
         labels = rows["pred"].unify_dictionaries().combine_chunks()
         rows = rows.set_column(rows.column_names.index("pred"), "pred", reading.read(labels, part.sentence_starts))
-        yield from rows.select(SCHEMA.names).combine_chunks().to_batches()
+        yield from rows.combine_chunks().to_batches()
 
 
 def count_predictions(  # noqa: PLR0913, PLR0917 - what is counted, and how
