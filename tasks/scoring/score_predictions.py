@@ -1,12 +1,10 @@
 """From stored predictions to counts against one annotation, and from counts to scores, without inference."""
 
 import logging
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
-from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
@@ -14,13 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.digests import canonical_json, sha256_chunks, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.memoized_reads import take
 from nerbench.artifacts.references import load_manifest
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.parquet_bounds import Stream, bounded, corrupt_if_unreadable, read_table
+from nerbench.artifacts.unnamed_files import unnamed_file
 from nerbench.tasks.config import BenchmarkConfig, Config, Section
 from nerbench.tasks.data.alignment import Alignment
 from nerbench.tasks.data.arrow_cache import CHUNK, table_on_disk
@@ -176,12 +175,16 @@ def _stored(results: str, record: EvaluationRecord) -> Iterator[Stream]:
     if (data := take(record.sha256)) is not None:
         yield BytesIO(data)
         return
-    with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
-        copy = Path(scratch) / "predictions.parquet"
-        if open_root(results).download(record.path, copy) != record.sha256:
+    with unnamed_file() as copy:
+        if sha256_chunks(_copied(open_root(results).chunks(record.path), copy)) != record.sha256:
             raise _altered(results, record.path)
-        with copy.open("rb") as stream:
-            yield stream
+        yield copy
+
+
+def _copied(chunks: Iterable[bytes], target: Stream) -> Iterator[bytes]:
+    for chunk in chunks:
+        target.write(chunk)
+        yield chunk
 
 
 def renamed_parts(file: pq.ParquetFile, reading: TagReading, corpus: Corpus) -> Iterator[pa.RecordBatch]:
