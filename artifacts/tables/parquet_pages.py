@@ -26,7 +26,7 @@ _INTEGERS = (4, 5, 6)
 """Type numbers of the compact protocol."""
 _WIDTHS = {3: 1, 7: 8}
 """Size in bytes of the fixed-width types, byte and double."""
-_MAX_FIELD = (1 << 15) - 1
+_MAX_FIELD, _LARGEST = (1 << 15) - 1, 1 << 31
 _UNREADABLE = "its structures are not those of a Parquet file"
 
 
@@ -134,11 +134,12 @@ def _page(header: dict[int, Any]) -> Page:
     try:
         encoding = data.get(2 if field == _DATA else 4)
         page = Page(data.get(1, 0), header.get(3, -1), header.get(2, -1), encoding)
-        sizes_known = min(page.values, page.compressed, page.uncompressed) >= 0
+        is_complete = min(page.values, page.compressed, page.uncompressed) >= 0
+        is_complete &= page.encoding is None or page.encoding < _LARGEST  # Arrow would drop the bits above
     except (AttributeError, TypeError):
-        sizes_known = False
-    if not sizes_known:
-        raise ValueError("a page has no size")
+        is_complete = False
+    if not is_complete:
+        raise ValueError("a page has no valid size or encoding")
     return page
 
 
@@ -154,7 +155,8 @@ class _Reader:
     def struct(self, nested: Collection[int] = ()) -> dict[int, Any]:
         """Read a structure: its integers, byte strings and `nested` structures by field number.
 
-        Of a list of byte strings, only the first one is kept.
+        Of a list of byte strings, only the first one is kept. Raises ValueError for a field that is there twice: Arrow
+        uses the last one of the type that it expects.
         """
         fields: dict[int, Any] = {}
         data, number = self.data, 0
@@ -162,6 +164,8 @@ class _Reader:
             self.at += 1
             kind = head & 15
             number = number + (head >> 4) if head >> 4 else self._integer()
+            if number in fields or number > _MAX_FIELD:
+                raise ValueError(_UNREADABLE)
             if kind in _INTEGERS:
                 value = data[self.at]
                 if value < 128:  # the common case, without a call
@@ -180,14 +184,15 @@ class _Reader:
                 self.at = _end_of_elements(data, self.at, element, length)
             else:
                 self._skip(kind)
-            if number > _MAX_FIELD:
-                raise ValueError(_UNREADABLE)
         self.at += 1
         return fields
 
     def structs(self, wanted: int) -> Iterator[None]:
-        """Read a structure and yield at each element of its list `wanted`; the caller reads the element."""
-        number = 0
+        """Read a structure and yield at each element of its list `wanted`; the caller reads the element.
+
+        Raises ValueError for a second such list, because Arrow uses the last one.
+        """
+        number, seen = 0, False
         while head := self.data[self.at]:
             self.at += 1
             kind = head & 15
@@ -196,8 +201,9 @@ class _Reader:
                 self._skip(kind)
                 continue
             element, length = self._list()
-            if element != _STRUCT:
+            if element != _STRUCT or seen:
                 raise ValueError(_UNREADABLE)
+            seen = True
             for _ in range(length):
                 yield
         self.at += 1
