@@ -132,14 +132,14 @@ def test_a_page_with_the_header_of_another_type_is_damage() -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (b"\x04\x04\x02", "structures"),  # a second size, as a number of 16 bits
+        (b"\x04\x04\x02", "structures"),  # a second size, as an integer of 16 bits
+        (b"\x06\x04\x02", None),  # of 64 bits
         (b"\x05\x04\x02", "structures"),  # of 32 bits
-        (b"", None),
     ],
-    ids=["another type", "the same type", "none"],
+    ids=["16 bits", "64 bits", "32 bits"],
 )
-def test_a_size_that_is_there_twice_is_damage(more: bytes, message: str | None) -> None:
-    """Arrow uses the last size of 32 bits: 900 bytes took 900 MB."""
+def test_a_second_size_is_damage_or_of_another_type(more: bytes, message: str | None) -> None:
+    """Arrow uses the last size of 32 bits, and skips one of 64: 900 bytes took 900 MB."""
     header = b"\x15\x00\x15\x14" + more + b"\x15\x14\x2c\x15\x02\x15\x00\x00\x00"
     read = partial(_part, header + bytes(10))
     chunk = Chunk(0, "text", physical_type=6, values=1, start=0, compressed=len(header) + 10, low=None, high=None)
@@ -155,6 +155,18 @@ def test_an_encoding_of_more_than_32_bits_is_damage() -> None:
     chunk = Chunk(0, "text", physical_type=6, values=1, start=0, compressed=len(header) + 10, low=None, high=None)
     with pytest.raises(ValueError, match="no valid size or encoding"):
         list(pages(partial(_part, header + bytes(10)), chunk))
+
+
+def test_the_position_of_a_dictionary_has_64_bits() -> None:
+    """Arrow ignores another one: if harmless pages were there, a file of 600 bytes took 400 MB."""
+    data = written()
+    footer = data[footer_start(data) : -8]
+    column = pq.read_metadata(io.BytesIO(data)).row_group(0).column(0)
+    assert column.dictionary_page_offset == 4
+    changed = footer.replace(b"\x26\x08", b"\x25\x08", 1)  # the type of the field, before its value
+    assert changed != footer
+    assert chunks(footer)[0].start == column.dictionary_page_offset
+    assert chunks(changed)[0].start == column.data_page_offset
 
 
 @pytest.mark.parametrize("level", ["row groups", "columns"])
