@@ -19,8 +19,12 @@ def unnamed_file() -> Iterator[IO[bytes]]:
     Raises InputError if files cannot be created there, and NerbenchError if there is no room.
     """
     folder = cache_folder()
-    with room_for(folder), _created_in(folder) as file:
-        yield file
+    try:
+        with _created_in(folder) as file:
+            yield file
+    except OSError:
+        with room_for(folder):
+            raise
 
 
 def _created_in(folder: Path) -> IO[bytes]:
