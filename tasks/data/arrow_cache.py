@@ -224,7 +224,7 @@ def _is_text(word: str) -> bool:
 
 
 def table_on_disk(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
-    """A table that is mapped from an unnamed file on disk. The dictionary of a column must be the same in all batches."""
+    """A table that is mapped from an unnamed file. The dictionary of a column must be the same in all batches."""
     return pa.ipc.open_file(pa.py_buffer(_written(batches, schema))).read_all()
 
 
