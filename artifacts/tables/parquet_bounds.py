@@ -131,7 +131,7 @@ def require_comparable(field: pa.Field, one: Condition) -> None:
     """Raise InputError for a value that cannot be compared with a column; a file would seem damaged otherwise."""
     try:
         matching(pa.Table.from_arrays([pa.nulls(1, field.type)], [field.name]), [one])
-    except (pa.ArrowException, TypeError) as error:
+    except (pa.ArrowException, TypeError, UnicodeEncodeError) as error:
         _, operator, value = one
         problem = f"cannot be compared by {operator} with {value!r:.80}"
         raise InputError(f"column {field.name!r}", problem, f"give a value of the type {field.type}") from error
