@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from importlib.metadata import Distribution, distribution
+from importlib.metadata import Distribution, EntryPoint, distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -56,11 +56,20 @@ class Environment:
     def install_copies(self, wheel: Path) -> None:
         """Install the wheel, and link its dependencies from the environment of the tests, without the package index."""
         site = Path(self.run("python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
+        self.run("pip", "uninstall", "--quiet", "--yes", "setuptools")  # the version of `venv`, before Python 3.12
         for needed in _needed("nerbench"):
             for file in needed.files or ():
                 if ".." not in file.parts:  # scripts are outside, and name the interpreter of the other environment
                     _link(Path(str(needed.locate_file(file))), site / file)
+            for script in needed.entry_points.select(group="console_scripts"):
+                self._write_script(script)
         self.run("pip", "install", "--quiet", "--no-deps", str(wheel))
+
+    def _write_script(self, script: EntryPoint) -> None:
+        path = self.bin / script.name
+        call = f"import sys; from {script.module} import {script.attr}; sys.exit({script.attr}())"
+        path.write_text(f"#!{self.bin / 'python'}\n{call}\n")
+        path.chmod(0o755)
 
 
 def _needed(package: str) -> list[Distribution]:
