@@ -1,4 +1,7 @@
-"""Arrays without pandas, which `pa.array` and `to_numpy` import where it is installed, in a third of a second."""
+"""Makes and reads Arrow arrays without pandas.
+
+`pa.array` and `to_numpy` import pandas if it is installed, which takes a third of a second.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, cast

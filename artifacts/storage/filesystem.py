@@ -59,8 +59,8 @@ class Root(ABC):
     def create(self, path: str, data: bytes) -> None:
         """Write a whole new file, or raise FileExistsError; among concurrent writers exactly one succeeds.
 
-        On object stores, it also succeeds if the same bytes exist already: after a lost reply, a client finds its own
-        write.
+        `data` may also be a memory map, which is not read into memory if the folder is local. On object stores, it also
+        succeeds if the same bytes exist already: after a lost reply, a client finds its own write.
         """
 
     @abstractmethod

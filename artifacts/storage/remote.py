@@ -71,6 +71,7 @@ class FsspecRoot(Root):
         return _meaning_of_status(error, self.url) or Unanswered(f"{type(error).__name__}: {error}")
 
     def create(self, path: str, data: bytes) -> None:
+        data = bytes(data)  # a map of a file is neither sent by s3fs nor equal to other bytes
         attempt(lambda: self._create_once(path, data), self.url)
 
     def _create_once(self, path: str, data: bytes) -> None:

@@ -1,12 +1,11 @@
 """One Parquet file of a result table: typed rows to bytes with checksums, and back."""
 
-import mmap
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 from datetime import date as calendar_date
+from io import BytesIO
 from typing import Any, cast
 
 import pyarrow as pa
@@ -15,15 +14,23 @@ import pyarrow.parquet as pq
 
 from nerbench.artifacts.errors import CorruptArtifactError, InputError, NerbenchError
 from nerbench.artifacts.storage.filesystem import Root
-from nerbench.artifacts.tables.parquet_bounds import MAX_ROWS, Stream, bounded, corrupt_if_unreadable, read_table
+from nerbench.artifacts.tables.parquet_bounds import (
+    MAX_ROWS,
+    Stream,
+    bounded,
+    corrupt_if_unreadable,
+    plain_part,
+    read_table,
+)
 from nerbench.artifacts.tables.schemas import TABLES, schema
 from nerbench.artifacts.tables.upgrading import earlier_columns, is_earlier, upgraded
+from nerbench.artifacts.unnamed_files import mapped, unnamed_file
 
 FEWEST_ROWS, MOST_GROUPS = 2_048, 16
 """Rows of a row group of a packed file, and their number."""
 _FEW_ROWS = 8
 _LARGE = 1 << 27
-"""Bytes of a file from which it is written to a temporary folder before it is stored."""
+"""Bytes of rows from which their file is written to disk before it is stored."""
 
 
 def as_table(table: str, data: pa.Table | list[dict[str, Any]], date: str) -> pa.Table:
@@ -62,7 +69,8 @@ def serialised(table: str, rows: pa.Table) -> bytes:
     ValueError for nulls in a key column and for NaN; an undefined number is null.
     """
     parts = (_typed(table, part) for part in _slices(rows, MAX_ROWS))
-    return _written(schema(table), parts, dictionaries=_texts(schema(table)) if rows.num_rows > _FEW_ROWS else [])
+    dictionaries = _texts(schema(table)) if rows.num_rows > _FEW_ROWS else []
+    return _written(schema(table), parts, dictionaries, rows.nbytes)
 
 
 def as_parquet(rows: pa.Table) -> bytes:
@@ -73,7 +81,7 @@ def as_parquet(rows: pa.Table) -> bytes:
     """
     most = min(MAX_ROWS, max(FEWEST_ROWS, -(-rows.num_rows // MOST_GROUPS)))
     repeated = [name for name in _texts(rows.schema) if 2 * pc.count_distinct(rows[name]).as_py() <= rows.num_rows]
-    return _written(rows.schema, _slices(rows, most), dictionaries=repeated)
+    return _written(rows.schema, _slices(rows, most), repeated, rows.nbytes)
 
 
 def _slices(rows: pa.Table, most: int) -> Iterator[pa.Table]:
@@ -84,19 +92,16 @@ def _texts(of: pa.Schema) -> list[str]:
     return [field.name for field in of if pa.types.is_string(field.type)]
 
 
-def _written(file_schema: pa.Schema, parts: Iterable[pa.Table], *, dictionaries: list[str]) -> bytes:
+def _written(file_schema: pa.Schema, parts: Iterable[pa.Table], dictionaries: list[str], size: int) -> bytes:
+    """The bytes of a file with rows of this `size`. Large ones are a map, which is like bytes but takes no memory."""
     # Elsewhere first: a writer that fails halfway leaves a valid but short file.
-    with tempfile.SpooledTemporaryFile(_LARGE) as sink:
+    with unnamed_file() if size > _LARGE else BytesIO() as sink:
         with pq.ParquetWriter(
             sink, file_schema, compression="zstd", use_dictionary=dictionaries, write_page_checksum=True
         ) as writer:
             for part in parts:
                 writer.write_table(part)
-        size = sink.seek(0, os.SEEK_END)
-        if size > _LARGE:  # a map can be sliced and written like bytes, but does not take memory
-            return cast(bytes, mmap.mmap(sink.fileno(), 0, access=mmap.ACCESS_READ))
-        sink.seek(0)
-        return sink.read()
+        return sink.getvalue() if isinstance(sink, BytesIO) else cast(bytes, mapped(sink))
 
 
 def create_file(root: Root, path: str, data: bytes) -> None:
@@ -130,11 +135,12 @@ def file_difference(root: Root, path: str, table: str, rows: pa.Table) -> str | 
     Raises like `read_rows`.
     """
     with _opened(root, path) as stream, bounded(stream) as file:
+        size = stream.seek(0, os.SEEK_END)
         if file.metadata.num_rows != rows.num_rows:
             return f"{file.metadata.num_rows} rows there, {rows.num_rows} now"
         start = 0
         for group in range(file.num_row_groups):
-            before = file.read_row_group(group)
+            before = plain_part(file.read_row_group(group), size)
             if found := difference(before, table, rows.slice(start, before.num_rows), start):
                 return found
             start += before.num_rows

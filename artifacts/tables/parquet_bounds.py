@@ -65,20 +65,17 @@ class _Size(NamedTuple):
 
 
 @contextmanager
-def bounded(
-    stream: Stream, columns: Collection[str] | None = None, dictionaries: Collection[str] = ()
-) -> Iterator[pq.ParquetFile]:
-    """A Parquet file from which these columns (None: all) can be read row group by row group.
+def bounded(stream: Stream, columns: Collection[str] | None = None) -> Iterator[pq.ParquetFile]:
+    """A Parquet file from which these columns (None: all) can be read row group by row group, texts as dictionaries.
 
-    `dictionaries`: string columns to read as dictionaries. Raises ValueError if a group takes more memory than its size
+    Decoded texts may take more memory (see `plain_part`). Raises ValueError if a group takes more memory than its size
     allows, and Arrow's errors.
     """
     stream = _held_if_small(stream)
     with open_footer(stream) as file:
         check_groups(stream, file.metadata, columns)
-        present = [name for name in text_columns(file.metadata) if name in dictionaries]
         metadata = file.metadata
-    with open_footer(stream, present, metadata) as file:
+    with open_footer(stream, text_columns(metadata), metadata) as file:
         yield file
 
 
@@ -110,7 +107,7 @@ def _read_matching(stream: Stream, wanted: Collection[str] | None, filters: Sequ
             return matching(file.read_row_groups(groups, columns=names, use_threads=False), known)
     with open_footer(stream, text_columns(metadata), metadata) as file:
         read = (file.read_row_group(number, columns=names, use_threads=False) for number in groups)
-        parts = [_plain_part(matching(part, known), _size(stream)) for part in read]
+        parts = [plain_part(matching(part, known), _size(stream)) for part in read]
         return pa.concat_tables(parts or [plain(file.read_row_groups([], columns=names))])
 
 
@@ -134,7 +131,7 @@ def require_comparable(field: pa.Field, one: Condition) -> None:
     """Raise InputError for a value that cannot be compared with a column; a file would seem damaged otherwise."""
     try:
         matching(pa.Table.from_arrays([pa.nulls(1, field.type)], [field.name]), [one])
-    except (pa.ArrowException, TypeError) as error:
+    except (pa.ArrowException, TypeError, UnicodeEncodeError) as error:
         _, operator, value = one
         problem = f"cannot be compared by {operator} with {value!r:.80}"
         raise InputError(f"column {field.name!r}", problem, f"give a value of the type {field.type}") from error
@@ -163,7 +160,8 @@ def _of_chunks(column: pa.ChunkedArray, function: Callable[[pa.Array], pa.Array]
     return pa.chunked_array(list(parts), pa.bool_())
 
 
-def _plain_part(rows: pa.Table, size: int) -> pa.Table:
+def plain_part(rows: pa.Table, size: int) -> pa.Table:
+    """Rows of a file of `size` bytes, with decoded texts. Raises ValueError if they take more memory than it allows."""
     if sum(map(decoded_bytes, rows.columns)) > max(MAX_BYTES, BYTES_A_BYTE * size):
         raise ValueError(f"its {size} bytes hold more than {max(MAX_BYTES, BYTES_A_BYTE * size)}")
     return plain(rows)

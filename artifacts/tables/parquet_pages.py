@@ -23,10 +23,13 @@ _TYPE, _DATA, _DATA_V2 = 1, 5, 8
 _FIELD_OF_TYPE = {0: _DATA, 3: _DATA_V2}
 _TRUE, _FALSE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 8, 9, 10, 12
 _INTEGERS = (4, 5, 6)
+_I32, _I64 = 5, 6
 """Type numbers of the compact protocol."""
+_WIDE = 1 << 16
+"""Added to the number of a field with an integer of 64 bits: Arrow skips an integer whose type it does not expect."""
 _WIDTHS = {3: 1, 7: 8}
 """Size in bytes of the fixed-width types, byte and double."""
-_MAX_FIELD = (1 << 15) - 1
+_MAX_FIELD, _LARGEST = (1 << 15) - 1, 1 << 31
 _UNREADABLE = "its structures are not those of a Parquet file"
 
 
@@ -88,11 +91,15 @@ def row_groups(
 
 def _chunk(claimed: Any, row_group: int) -> Chunk:
     try:
-        start = min(claimed[9], claimed.get(11, claimed[9]))  # the dictionary page, if there is one, comes first
+        first_data = claimed[_WIDE + 9]
+        start = min(
+            first_data, claimed.get(_WIDE + 11, first_data)
+        )  # the dictionary page, if there is one, comes first
         known = claimed.get(_STATISTICS, {})
         ends = known.get(_LOW), known.get(_HIGH)
         low, high = ends if all(isinstance(end, bytes) for end in ends) else (None, None)
-        return Chunk(row_group, claimed[3].decode(), claimed[1], claimed[5], start, claimed[7], low, high)
+        values, compressed = claimed[_WIDE + 5], claimed[_WIDE + 7]
+        return Chunk(row_group, claimed[3].decode(), claimed[1], values, start, compressed, low, high)
     except (KeyError, TypeError, AttributeError):
         raise ValueError("its footer does not describe a column") from None
 
@@ -134,11 +141,12 @@ def _page(header: dict[int, Any]) -> Page:
     try:
         encoding = data.get(2 if field == _DATA else 4)
         page = Page(data.get(1, 0), header.get(3, -1), header.get(2, -1), encoding)
-        sizes_known = min(page.values, page.compressed, page.uncompressed) >= 0
+        is_complete = min(page.values, page.compressed, page.uncompressed) >= 0
+        is_complete &= page.encoding is None or page.encoding < _LARGEST  # Arrow would drop the bits above
     except (AttributeError, TypeError):
-        sizes_known = False
-    if not sizes_known:
-        raise ValueError("a page has no size")
+        is_complete = False
+    if not is_complete:
+        raise ValueError("a page has no valid size or encoding")
     return page
 
 
@@ -152,9 +160,10 @@ class _Reader:
         self.data, self.at = data, 0
 
     def struct(self, nested: Collection[int] = ()) -> dict[int, Any]:
-        """Read a structure: its integers, byte strings and `nested` structures by field number.
+        """Read a structure: its integers (see _WIDE), byte strings and `nested` structures by field number.
 
-        Of a list of byte strings, only the first one is kept.
+        Of a list of byte strings, only the first one is kept. Raises ValueError for a field that is there twice: Arrow
+        uses the last one.
         """
         fields: dict[int, Any] = {}
         data, number = self.data, 0
@@ -162,13 +171,16 @@ class _Reader:
             self.at += 1
             kind = head & 15
             number = number + (head >> 4) if head >> 4 else self._integer()
-            if kind in _INTEGERS:
+            key = number + _WIDE if kind == _I64 else number
+            if key in fields or number > _MAX_FIELD:
+                raise ValueError(_UNREADABLE)
+            if kind in {_I32, _I64}:
                 value = data[self.at]
                 if value < 128:  # the common case, without a call
                     self.at += 1
-                    fields[number] = (value >> 1) ^ -(value & 1)
+                    fields[key] = (value >> 1) ^ -(value & 1)
                 else:
-                    fields[number] = self._integer()
+                    fields[key] = self._integer()
             elif kind == _STRUCT and number in nested:
                 fields[number] = self.struct(nested)
             elif kind == _BINARY:
@@ -180,14 +192,15 @@ class _Reader:
                 self.at = _end_of_elements(data, self.at, element, length)
             else:
                 self._skip(kind)
-            if number > _MAX_FIELD:
-                raise ValueError(_UNREADABLE)
         self.at += 1
         return fields
 
     def structs(self, wanted: int) -> Iterator[None]:
-        """Read a structure and yield at each element of its list `wanted`; the caller reads the element."""
-        number = 0
+        """Read a structure and yield at each element of its list `wanted`; the caller reads the element.
+
+        Raises ValueError for a second such list, because Arrow uses the last one.
+        """
+        number, seen = 0, False
         while head := self.data[self.at]:
             self.at += 1
             kind = head & 15
@@ -196,8 +209,9 @@ class _Reader:
                 self._skip(kind)
                 continue
             element, length = self._list()
-            if element != _STRUCT:
+            if element != _STRUCT or seen:
                 raise ValueError(_UNREADABLE)
+            seen = True
             for _ in range(length):
                 yield
         self.at += 1

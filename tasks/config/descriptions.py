@@ -19,14 +19,15 @@ def field_descriptions(model: type[BaseModel]) -> dict[str, str]:
     """The docstrings under the fields of a model and of its bases, by field; empty if their source is missing."""
     found: dict[str, str] = {}
     for base in reversed(model.__mro__):
-        found |= _docstrings(base.__module__).get(base.__name__, {}) if issubclass(base, BaseModel) else {}
+        found |= _docstrings(base.__module__).get(base.__qualname__, {}) if issubclass(base, BaseModel) else {}
     return {name: text for name, text in found.items() if name in model.model_fields}
 
 
 @cache
 def _docstrings(module: str) -> dict[str, dict[str, str]]:
-    """The docstrings under the annotated names of each class of a module."""
-    source = "".join(linecache.getlines(getattr(sys.modules[module], "__file__", None) or ""))
+    """The docstrings under the annotated names of each class of a module, except classes in classes and functions."""
+    names = vars(sys.modules[module])
+    source = "".join(linecache.getlines(names.get("__file__") or "", names))  # the names lead to a zipped package
     classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
     found: dict[str, dict[str, str]] = {node.name: {} for node in classes}
     for node in classes:

@@ -271,6 +271,7 @@ _PROTECTED = re.compile(r"(?:tls|wss)://.*|[a-z]+://(?:localhost|127(?:\.\d{1,3}
 
 
 RunnerKind = Literal["threads", "processes", "dask", "ray"]
+_CLUSTERS = ("dask", "ray")
 
 
 class RunnerConfig(Section):
@@ -315,10 +316,12 @@ class RunnerConfig(Section):
     @classmethod
     def _address_has_a_port(cls, address: str | None, info: ValidationInfo) -> str | None:
         kind = info.data.get("kind")
+        if not address or kind not in _CLUSTERS:  # refused with the reason below
+            return address
         example = "ray://head:10001" if kind == "ray" else "tls://scheduler:8786"
-        if address and (not _ADDRESS.fullmatch(address) or (kind == "ray") != address.startswith("ray://")):
+        if not _ADDRESS.fullmatch(address) or (kind == "ray") != address.startswith("ray://"):
             raise ValueError(f"{address} is not an address of a scheduler; write e.g. {example}")
-        if address and kind != "ray" and not _PROTECTED.fullmatch(address):
+        if kind == "dask" and not _PROTECTED.fullmatch(address):
             raise ValueError(
                 f"{address} is not protected: Dask sends code to be run; write tls://…, with distributed.comm.tls set"
                 " in Dask's configuration, or the address of this machine"
@@ -327,7 +330,7 @@ class RunnerConfig(Section):
 
     @model_validator(mode="after")
     def _address_is_of_a_cluster(self) -> Self:
-        if self.address and self.kind not in {"dask", "ray"}:
+        if self.address and self.kind not in _CLUSTERS:
             raise ValueError(f"address has no effect with {self.kind}; leave it out, or give the kind dask or ray")
         if self.address and self.workers:
             raise ValueError(f"workers has no effect on the cluster at {self.address}, which has its own; leave it out")

@@ -1,8 +1,8 @@
 """Sentences in Arrow columns, in memory or in a memory-mapped file. They need a tenth of the memory of Python lists.
 
-A source is read once and written to unnamed files on disk; in memory it takes 4 bytes per sentence, and 8 more until
-its tags are known. Words and tags are memory-mapped, so that the system can drop them from memory, however large the
-corpus is. A file is deleted when its content is no longer used.
+A source is read once and written to unnamed files on disk; in memory it takes 12 bytes per sentence. Words and tags are
+memory-mapped, so that the system can drop them from memory, however large the corpus is. A file is deleted when its
+content is no longer used.
 
 `Dataset.from_generator` takes twice as long. `tests/benchmarks/corpus_datasets.py` measured both on 4.6 million words,
 one core, one run: 17.6 s of CPU time for the Dataset, 8.9 s for this module (of which parsing takes 5.1 s). The peak
@@ -13,7 +13,6 @@ to 229 MB. The iteration takes 1.2 s over a Dataset and 0.3 s over a `Column`. T
 """
 
 import mmap
-import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
@@ -24,7 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from nerbench.artifacts.errors import CorpusError
-from nerbench.artifacts.local_copies import cache_folder
+from nerbench.artifacts.unnamed_files import mapped, unnamed_file
 from nerbench.tasks.data.readers import Repairs, Sentence, Source
 from nerbench.tasks.data.tag_schemes import TagReading
 
@@ -185,11 +184,11 @@ def cache_as_arrow(source: Source, sentences: Iterable[Sentence]) -> ArrowCache:
                 at.append(sentence.at)
             yield _batch(run, source)
 
-    with _unnamed() as file:
+    with unnamed_file() as file:
         column = _column_on_disk(words(file), _WORDS)
         if not at:
             raise CorpusError(source.name, "holds no sentence", "name a source with words and their tags")
-        codes = np.frombuffer(_mapped(file), np.intc)
+        codes = np.frombuffer(mapped(file), np.intc)
     numbers = documents if marks.any else None
     tokenizer = ", ".join(sorted(tokenizers)) or None
     return ArrowCache(column, tuple(labels), codes, numbers, at, repairs, tokenizer)
@@ -225,7 +224,7 @@ def _is_text(word: str) -> bool:
 
 
 def table_on_disk(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
-    """A table that is mapped from an unnamed file on disk. A column of dictionaries has the same one in all batches."""
+    """A table that is mapped from an unnamed file. The dictionary of a column must be the same in all batches."""
     return pa.ipc.open_file(pa.py_buffer(_written(batches, schema))).read_all()
 
 
@@ -234,30 +233,19 @@ def _column_on_disk(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Col
 
 
 def _written(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> mmap.mmap:
-    with _unnamed() as file:
+    with unnamed_file() as file:
         with pa.ipc.new_file(file, schema) as writer:
             for batch in batches:
                 writer.write_batch(batch)
-        return _mapped(file)
-
-
-def _unnamed() -> IO[bytes]:
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryFile(dir=folder)  # not in /tmp, which is in memory on many machines
-
-
-def _mapped(file: IO[bytes]) -> mmap.mmap:
-    file.flush()
-    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return mapped(file)
 
 
 class _Mapped(Sequence[pa.ListArray]):
     """The chunks of a file. During iteration, only the pages of the current chunk stay in memory."""
 
-    def __init__(self, mapped: mmap.mmap) -> None:
-        self._map = mapped
-        reader = pa.ipc.open_file(pa.py_buffer(mapped))
+    def __init__(self, data: mmap.mmap) -> None:
+        self._map = data
+        reader = pa.ipc.open_file(pa.py_buffer(data))
         self._chunks = [reader.get_batch(number).column(0) for number in range(reader.num_record_batches)]
 
     def __len__(self) -> int:

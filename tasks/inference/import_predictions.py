@@ -122,8 +122,8 @@ def copy_predictions(
         pull(artifact, Path(scratch) / "pulled")
         file = Path(scratch) / "pulled" / PREDICTIONS_FILE
         where = f"{artifact.name}: {PREDICTIONS_FILE}"
-        with file.open("rb") as stream, corrupt_if_unreadable(where), bounded(stream, dictionaries=["pred"]) as stored:
-            if stored.metadata.num_rows != corpus.n_words or stored.schema_arrow.names != SCHEMA.names:
+        with file.open("rb") as stream, corrupt_if_unreadable(where), bounded(stream) as stored:
+            if stored.metadata.num_rows != corpus.n_words or stored.schema_arrow != SCHEMA:
                 raise CorruptArtifactError(f"{where} does not have the words that it was imported for; import it again")
             tables = [stored.read_row_group(number) for number in blocks]
         for table in tables:

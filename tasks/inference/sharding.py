@@ -97,6 +97,6 @@ def _blocks(root: Root, shard: EvaluationRecord) -> Iterator[pa.Table]:
     data = root.read(shard.path)
     if sha256_hex(data) != shard.sha256:
         raise CorruptArtifactError(f"{shard.path} is not what was written there; run again")
-    with corrupt_if_unreadable(shard.path), bounded(pa.BufferReader(data), dictionaries=["pred"]) as file:
+    with corrupt_if_unreadable(shard.path), bounded(pa.BufferReader(data)) as file:
         for number in range(file.num_row_groups):
             yield file.read_row_group(number)

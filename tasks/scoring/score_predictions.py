@@ -1,12 +1,10 @@
 """From stored predictions to counts against one annotation, and from counts to scores, without inference."""
 
 import logging
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
-from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
@@ -14,13 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.digests import canonical_json, sha256_chunks, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.memoized_reads import take
 from nerbench.artifacts.references import load_manifest
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.parquet_bounds import Stream, bounded, corrupt_if_unreadable, read_table
+from nerbench.artifacts.unnamed_files import unnamed_file
 from nerbench.tasks.config import BenchmarkConfig, Config, Section
 from nerbench.tasks.data.alignment import Alignment
 from nerbench.tasks.data.arrow_cache import CHUNK, table_on_disk
@@ -156,7 +155,7 @@ def name_predictions(
         if corpus.alignment:
             table, tags = project_predictions(read_table(stream), reading, ref.types, corpus, corpus.alignment)
         else:
-            with bounded(stream, dictionaries=["pred"]) as file:
+            with bounded(stream) as file:
                 table = table_on_disk(renamed_parts(file, reading, corpus), SCHEMA)
             tags = table["pred"]
     return NamedPredictions(
@@ -176,26 +175,33 @@ def _stored(results: str, record: EvaluationRecord) -> Iterator[Stream]:
     if (data := take(record.sha256)) is not None:
         yield BytesIO(data)
         return
-    with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
-        copy = Path(scratch) / "predictions.parquet"
-        if open_root(results).download(record.path, copy) != record.sha256:
+    with unnamed_file() as copy:
+        if sha256_chunks(_copied(open_root(results).chunks(record.path), copy)) != record.sha256:
             raise _altered(results, record.path)
-        with copy.open("rb") as stream:
-            yield stream
+        yield copy
+
+
+def _copied(chunks: Iterable[bytes], target: Stream) -> Iterator[bytes]:
+    for chunk in chunks:
+        target.write(chunk)
+        yield chunk
 
 
 def renamed_parts(file: pq.ParquetFile, reading: TagReading, corpus: Corpus) -> Iterator[pa.RecordBatch]:
     """The stored predictions with the corpus's tags, in the parts of the corpus. Raises ValueError for other words."""
-    if file.metadata.num_rows != corpus.n_words:
-        raise ValueError(f"it has {file.metadata.num_rows} words instead of {corpus.n_words}")
-    groups, held = iter(range(file.num_row_groups)), file.schema_arrow.empty_table()
+    if file.schema_arrow != SCHEMA:
+        raise ValueError("it has other columns than predictions have")
+    sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+    if sum(sizes) != corpus.n_words:
+        raise ValueError(f"it has {sum(sizes)} words instead of {corpus.n_words}")
+    groups, held = iter(range(file.num_row_groups)), SCHEMA.empty_table()
     for part in corpus.parts():
         while len(held) < part.n_words:
             held = pa.concat_tables([held, file.read_row_group(next(groups))])
         rows, held = held.slice(0, part.n_words), held.slice(part.n_words)
         labels = rows["pred"].unify_dictionaries().combine_chunks()
         rows = rows.set_column(rows.column_names.index("pred"), "pred", reading.read(labels, part.sentence_starts))
-        yield from rows.select(SCHEMA.names).combine_chunks().to_batches()
+        yield from rows.combine_chunks().to_batches()
 
 
 def count_predictions(  # noqa: PLR0913, PLR0917 - what is counted, and how

@@ -290,7 +290,7 @@ class _Source(NamedTuple):
             with (
                 opened as stream,
                 corrupt_if_unreadable(uri),
-                bounded(stream, earlier_columns(self.path, _READ), dictionaries=(*_TAGS, "text")) as file,
+                bounded(stream, earlier_columns(self.path, _READ)) as file,
             ):
                 present = upgraded(self.path, file.schema_arrow.empty_table()).column_names
                 if lacking := [name for name in _NEEDED if name not in present]:

@@ -242,6 +242,8 @@ def test_work_is_only_cancelled_if_it_waits_and_the_scheduler_reports_no_workers
         ({"kind": "ray"}, "ray needs an address, e.g. ray://head:10001"),
         ({"kind": "ray", "address": "tls://head:1"}, "is not an address of a scheduler; write e.g. ray://head:10001"),
         ({"kind": "dask", "address": "ray://127.0.0.1:1"}, "not an address of a scheduler; write e.g. tls://sched"),
+        ({"address": "ray://head:1"}, "address has no effect with threads; leave it out, or give the kind dask or ray"),
+        ({"kind": "processes", "address": "tcp://head:1"}, "address has no effect with processes"),
         ({"kind": "dask", "wait_for_workers_s": 9}, "wait_for_workers_s has no effect without the address"),
         ({"kind": "dask", "address": "tls://a:1", "wait_for_workers_s": 0}, "greater than 0"),
     ],

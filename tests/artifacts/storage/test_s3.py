@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
+from typing import cast
 
 import pytest
 from fake_models import MakeModel
@@ -17,6 +18,7 @@ from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
 from nerbench.artifacts.tables.tables import find_table_file, read_results
+from nerbench.artifacts.unnamed_files import mapped, unnamed_file
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,15 @@ def test_two_failures_make_three_attempts(root: Root, proxy: FaultProxy, pauses:
     assert proxy.requests == ["PUT"] * 3
     assert len(pauses) == 2
     assert root.read("a") == b"1"
+
+
+def test_the_same_bytes_of_a_map_count_as_the_own_write(root: Root) -> None:
+    root.create("large", b"0123456789")
+    with unnamed_file() as file:
+        file.write(b"0123456789")
+        root.create("large", cast(bytes, mapped(file)))
+    with pytest.raises(FileExistsError):
+        root.create("large", b"012345678x")
 
 
 def test_to_mark_a_use_is_one_request(root: Root, proxy: FaultProxy) -> None:

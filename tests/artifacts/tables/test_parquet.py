@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from table_rows import KEY, metric, predictions, write
 
-from nerbench.artifacts.errors import ConflictError, NerbenchError
+from nerbench.artifacts.errors import ConflictError, CorruptArtifactError, NerbenchError
 from nerbench.artifacts.storage.open_root import open_root
+from nerbench.artifacts.tables.parquet import as_table, serialised
 from nerbench.artifacts.tables.tables import find_table_file, read_results, write_table
 
 
@@ -38,6 +39,30 @@ def test_large_tables_are_written_and_compared_in_parts(root_url: str, monkeypat
         with pytest.raises(ValueError, match=message):
             write_table(root_url, "predictions", predictions(5, **wrong), date="2026-01-02", key="wrong")
     assert find_table_file(root_url, "predictions", "wrong") is None
+
+
+def test_a_file_that_decodes_to_much_memory_is_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nerbench.artifacts.tables.parquet_bounds.MAX_BYTES", 1 << 16)
+    data = predictions(1_000)
+    uri = write_table(str(tmp_path), "predictions", data, date="2026-01-02", key=KEY)
+    names = pa.array(["m" * 10_000] * 1_000)
+    pq.write_table(pq.read_table(uri).drop_columns("model").append_column("model", names), uri, compression="zstd")
+    with pytest.raises(CorruptArtifactError, match="bytes hold more than"):
+        write_table(str(tmp_path), "predictions", data, date="2026-01-02", key=KEY)
+
+
+def test_large_rows_are_written_by_way_of_the_cache(
+    root_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))
+    expected = serialised("predictions", as_table("predictions", predictions(5), "2026-01-02"))
+    assert not (tmp_path / "cache").exists()
+    monkeypatch.setattr("nerbench.artifacts.tables.parquet._LARGE", 0)
+    for _ in range(2):
+        uri = write_table(root_url, "predictions", predictions(5), date="2026-01-02", key=KEY)
+    root = open_root(root_url)
+    assert root.read(uri.removeprefix(f"{root.url}/")) == expected
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_a_table_without_rows_is_a_file(root_url: str) -> None:

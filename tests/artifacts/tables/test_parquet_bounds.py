@@ -15,7 +15,7 @@ from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables import parquet_bounds
 from nerbench.artifacts.tables.parquet import as_parquet, as_rows, read_rows
-from nerbench.artifacts.tables.parquet_bounds import check_groups, decoded_bytes, matching, plain_column
+from nerbench.artifacts.tables.parquet_bounds import bounded, check_groups, decoded_bytes, matching, plain_column
 from nerbench.artifacts.tables.schemas import schema
 
 
@@ -123,6 +123,14 @@ def test_nulls_of_a_fixed_width_count(tmp_path: Path, monkeypatch: pytest.Monkey
     pq.write_table(pa.table({"text": pa.nulls(8, pa.binary(1 << 14))}), tmp_path / "a.parquet")
     with pytest.raises(CorruptArtifactError, match="has 131072 bytes"):
         read_rows(open_root(str(tmp_path)), "a.parquet")
+
+
+def test_a_text_that_is_repeated_takes_memory_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["x" * 10_000] * 5_000, "lists": [["y" * 10_000]] * 5_000}), path)
+    with path.open("rb") as stream, bounded(stream) as file:
+        rows = file.read_row_group(0)
+    assert sum(batch.get_total_buffer_size() for batch in rows.to_batches()) < 1 << 20, "100 MB as plain texts"
 
 
 def test_the_size_of_many_small_dictionaries_is_not_overestimated() -> None:

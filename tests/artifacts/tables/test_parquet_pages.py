@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbench.artifacts.tables.parquet_bounds import read_table
-from nerbench.artifacts.tables.parquet_pages import Chunk, pages, row_groups
+from nerbench.artifacts.tables.parquet_pages import Chunk, _end, _Reader, pages, row_groups
 
 PHYSICAL_TYPES = ["BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"]
 ROWS = pa.table({"text": ["a", None] * 50, "n": [*range(99), None], "tags": [["O", "B-PER"]] * 100, "f": [0.5] * 100})
@@ -127,6 +127,67 @@ def test_a_page_with_the_header_of_another_type_is_damage() -> None:
         else:
             with pytest.raises(ValueError, match="header of another type"):
                 list(pages(read, chunk))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (b"\x04\x04\x02", "structures"),  # a second size, as an integer of 16 bits
+        (b"\x06\x04\x02", None),  # of 64 bits
+        (b"\x05\x04\x02", "structures"),  # of 32 bits
+    ],
+    ids=["16 bits", "64 bits", "32 bits"],
+)
+def test_a_second_size_is_damage_or_of_another_type(more: bytes, message: str | None) -> None:
+    """Arrow uses the last size of 32 bits, and skips one of 64: 900 bytes took 900 MB."""
+    header = b"\x15\x00\x15\x14" + more + b"\x15\x14\x2c\x15\x02\x15\x00\x00\x00"
+    read = partial(_part, header + bytes(10))
+    chunk = Chunk(0, "text", physical_type=6, values=1, start=0, compressed=len(header) + 10, low=None, high=None)
+    if message is None:
+        assert [page.uncompressed for page in pages(read, chunk)] == [10]
+    else:
+        with pytest.raises(ValueError, match=message):
+            list(pages(read, chunk))
+
+
+def test_an_encoding_of_more_than_32_bits_is_damage() -> None:
+    header = b"\x15\x00\x15\x14\x15\x14\x2c\x15\x02\x15\x8e\x80\x80\x80\x10\x00\x00"  # Arrow reads DELTA_BYTE_ARRAY
+    chunk = Chunk(0, "text", physical_type=6, values=1, start=0, compressed=len(header) + 10, low=None, high=None)
+    with pytest.raises(ValueError, match="no valid size or encoding"):
+        list(pages(partial(_part, header + bytes(10)), chunk))
+
+
+def test_the_position_of_a_dictionary_has_64_bits() -> None:
+    """Arrow ignores another one: if harmless pages were there, a file of 600 bytes took 400 MB."""
+    data = written()
+    footer = data[footer_start(data) : -8]
+    column = pq.read_metadata(io.BytesIO(data)).row_group(0).column(0)
+    assert column.dictionary_page_offset == 4
+    changed = footer.replace(b"\x26\x08", b"\x25\x08", 1)  # the type of the field, before its value
+    assert changed != footer
+    assert chunks(footer)[0].start == column.dictionary_page_offset
+    assert chunks(changed)[0].start == column.data_page_offset
+
+
+@pytest.mark.parametrize("level", ["row groups", "columns"])
+def test_a_list_that_is_there_twice_is_damage(level: str) -> None:
+    """Arrow uses the last list: a small row group before a large one hid it, and 700 bytes took a gigabyte."""
+    sink = io.BytesIO()
+    with pq.ParquetWriter(sink, ROWS.schema.empty_table().select(["n"]).schema) as writer:
+        for _ in range(2):
+            writer.write_table(ROWS.select(["n"]))
+    data = sink.getvalue()
+    footer = data[footer_start(data) : -8]
+    reader, starts = _Reader(footer), list[int]()
+    for _ in reader.structs(4):
+        starts.append(reader.at)
+        reader.skip_struct()
+    at = starts[1] if level == "columns" else footer.index(footer[starts[0] : starts[1]]) - 2
+    number = footer[at] >> 4 if level == "columns" else 4
+    again = footer[at + 1 : _end(footer, at + 1, 9)]
+    changed = footer[: at + 1] + again + bytes([9, 2 * number]) + footer[at + 1 :]
+    with pytest.raises(ValueError, match="its structures are not those of a Parquet file"):
+        read_table(pa.BufferReader(data[: -len(footer) - 8] + changed + len(changed).to_bytes(4, "little") + b"PAR1"))
 
 
 def _part(data: bytes, start: int, length: int) -> bytes:

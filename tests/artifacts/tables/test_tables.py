@@ -219,6 +219,8 @@ def test_errors_of_users(root_url: str) -> None:
         next(read_newest_first(root_url, "metrics", filters=[("label", "like", "L%")]))
     with pytest.raises(InputError, match=r"column 'value': cannot be compared by > with 'high'; give .* double"):
         read_results(root_url, "metrics", filters=[("value", ">", "high")])
+    with pytest.raises(InputError, match=r"column 'label': cannot be compared by = with '\\udcff'; give .* string"):
+        read_results(root_url, "metrics", filters=[("label", "=", "\udcff")])
     with pytest.raises(InputError, match="column 'run_id': cannot be compared by in with 3"):
         next(read_newest_first(root_url, "metrics", filters=[("run_id", "in", 3)]))
     with pytest.raises(InputError, match="YYYY-MM-DD"):

@@ -1,5 +1,9 @@
+import zipfile
+from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
 from pydantic import BaseModel
 
 from nerbench.tasks.config import Config
@@ -35,6 +39,22 @@ def test_descriptions_are_those_of_pydantic() -> None:
         of_pydantic = {name: field.description for name, field in model.model_fields.items() if field.description}
         assert field_descriptions(model) == of_pydantic
     assert field_descriptions(Child)["two"] == "A field of the child."
+
+
+def test_a_class_in_a_class_does_not_get_those_of_another_with_its_name() -> None:
+    class Outer:
+        class Parent(BaseModel):
+            one: int = 1
+
+    assert field_descriptions(Outer.Parent) == {}
+
+
+def test_a_zipped_module_has_descriptions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "from pydantic import BaseModel\nclass Zipped(BaseModel):\n    one: int = 1\n    'A field.'\n"
+    with zipfile.ZipFile(tmp_path / "code.zip", "w") as archive:
+        archive.writestr("zipped_module.py", source)
+    monkeypatch.syspath_prepend(tmp_path / "code.zip")
+    assert field_descriptions(import_module("zipped_module").Zipped) == {"one": "A field."}
 
 
 def test_the_schema_of_the_configuration_has_them() -> None:

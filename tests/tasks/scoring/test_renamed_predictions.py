@@ -50,6 +50,23 @@ def test_a_file_may_be_divided_in_any_way(rows_a_group: int, corpus: Corpus, tmp
     assert found["pred"].num_chunks == 3, "one for each part of the corpus"
 
 
+@pytest.mark.parametrize("change", ["further", "absent", "numbers"])
+def test_other_columns_are_refused(change: str, corpus: Corpus, tmp_path: Path) -> None:
+    stored(tmp_path / "a.parquet", ["O"] * corpus.n_words, 5_000).close()
+    rows = pq.read_table(tmp_path / "a.parquet")
+    changed = {
+        "further": rows.append_column("text", rows["pred"]),
+        "absent": rows.drop_columns("score"),
+        "numbers": rows.set_column(3, "pred", rows["word"]),
+    }
+    pq.write_table(changed[change], tmp_path / "b.parquet")
+    with (
+        pq.ParquetFile(tmp_path / "b.parquet", read_dictionary=["pred"]) as file,
+        pytest.raises(ValueError, match="other columns"),
+    ):
+        next(renamed_parts(file, READING, corpus))
+
+
 def test_predictions_of_other_words_are_refused(corpus: Corpus, tmp_path: Path) -> None:
     with (
         stored(tmp_path / "a.parquet", ["O"] * (corpus.n_words - 1), 777) as file,

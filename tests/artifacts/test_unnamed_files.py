@@ -1,0 +1,50 @@
+"""Data on disk without a name: it is gone after a crash, stays readable while it is used, and needs room."""
+
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from nerbench.artifacts.errors import InputError, NerbenchError
+from nerbench.artifacts.unnamed_files import mapped, unnamed_file
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_a_file_has_no_name_and_its_bytes_outlive_it(cache: Path) -> None:
+    with unnamed_file() as file:
+        file.write(b"some bytes")
+        data = mapped(file)
+        assert list(cache.iterdir()) == []
+    assert data[5:] == b"bytes"
+    assert len(data) == 10
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_full_disk_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**options: Any) -> IO[bytes]:
+        return Path("/dev/full").open("wb", buffering=0)
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    with (
+        pytest.raises(NerbenchError, match=r"cache cannot be written: No space left on device"),
+        unnamed_file() as file,
+    ):
+        file.write(b"1")
+
+
+@pytest.mark.parametrize("error", [ValueError("iostream error"), FileNotFoundError(2, "No such file", "other")])
+def test_errors_of_other_things_stay_the_same(cache: Path, error: Exception) -> None:
+    with pytest.raises(type(error)) as raised, unnamed_file():
+        raise error
+    assert raised.value is error
+
+
+def test_a_cache_that_is_no_folder_is_one_line(cache: Path) -> None:
+    cache.write_text("a file")
+    with pytest.raises(InputError, match=r"cannot be written to \(.*\); name another folder"), unnamed_file():
+        pass
