@@ -3,7 +3,7 @@
 import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from threading import Event, Thread
@@ -206,7 +206,7 @@ class OnDask(NamedTuple):
 class OnRay(NamedTuple):
     """Work of `ray_runner`."""
 
-    submitted: Mapping[Any, Any]
+    submitted: WeakValueDictionary[Any, Any]
 
     def has_workers(self) -> bool:
         """As in Submitted."""
@@ -218,7 +218,9 @@ class OnRay(NamedTuple):
         """As in Submitted."""
         import ray
 
-        work = [future.wrapped_future for future in list(self.submitted.values())]
+        # Unlike `values`, a list of references is safe while the flow submits more.
+        futures = [future for reference in self.submitted.valuerefs() if (future := reference()) is not None]
+        work = [future.wrapped_future for future in futures]
         return ray.wait(work, num_returns=len(work), timeout=0)[1] if work else ()
 
     def cancel(self, pending: Sequence[Any], reason: str) -> None:

@@ -59,8 +59,9 @@ def tasks_of(rows: Iterable[Row], corpus: Corpus) -> Iterator[Task]:
 
 
 def _check_place(row: Row, corpus: Corpus) -> None:
-    number = row["sentence"]
-    if not 0 <= number < len(corpus.words) or max(row["end"], *row["proposed_end"], 0) > len(corpus.words[number]):
+    number, ends = row["sentence"], row["proposed_end"]
+    is_damaged = None in (number, row["start"], row["end"], ends)
+    if is_damaged or not 0 <= number < len(corpus.words) or max(row["end"], *ends, 0) > len(corpus.words[number]):
         problem = f"suspect {row['position']} of {corpus.name} is not in its words"
         raise CorruptArtifactError(f"{problem}; rank again with `nerbench suspects`")
 

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from threading import Event
 from types import SimpleNamespace
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 import pytest
 from pydantic import ValidationError
@@ -185,18 +186,23 @@ def _wait_for_a_cluster_without_workers() -> None:
         client.submit(abs, -1).result(60)
 
 
+class Future(SimpleNamespace):
+    """Can be referenced weakly, unlike its base."""
+
+
 def test_the_work_of_ray_that_has_not_ended_is_cancelled_and_the_reason_is_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     ray = use(monkeypatch, FakeRay({}))
-    work = OnRay({number: SimpleNamespace(wrapped_future=one) for number, one in enumerate(("ended", "waits"))})
+    futures = [Future(wrapped_future=one) for one in ("ended", "waits")]
+    work = OnRay(WeakValueDictionary(enumerate(futures)))
     assert not work.has_workers()
     ray.resources = {"CPU": 1.0}
     assert work.has_workers()
     work.cancel(work.pending(), "there have been no workers")
     assert ray.cancelled == ["waits"]
     assert "there have been no workers" in caplog.text
-    assert OnRay({}).pending() == ()
+    assert OnRay(WeakValueDictionary()).pending() == ()
 
 
 class Waiting(Submitted):

@@ -53,9 +53,11 @@ def write(path: Path, tasks: list[dict[str, Any]]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("sentence", "proposed"), [(3, (0, 1, "PER")), (-1, (0, 1, "PER")), (2, (0, 4, "PER"))], ids=str
+    ("sentence", "proposed"),
+    [(None, (0, 1, "PER")), (3, (0, 1, "PER")), (-1, (0, 1, "PER")), (2, (0, 4, "PER"))],
+    ids=str,
 )
-def test_a_suspect_outside_the_corpus_is_refused(sentence: int, proposed: tuple[int, int, str]) -> None:
+def test_a_suspect_outside_the_corpus_is_refused(sentence: int | None, proposed: tuple[int, int, str]) -> None:
     broken = row(2, 2.0, proposed, (0, 2)) | {"sentence": sentence, "position": 1}
     with pytest.raises(CorruptArtifactError, match=r"suspect 1 of .* is not in its words; rank again"):
         list(tasks_of([broken], CORPUS))
