@@ -197,9 +197,9 @@ def client_of(api: str, auth: str) -> Iterator[Any]:
 class Serving:
     """A `nerbench serve` in a folder, with Prefect's data in `home`."""
 
-    def __init__(self, folder: Path, *arguments: str, **more: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, port: int | None = None, **more: str) -> None:
         self.folder, self.home = folder, folder / "home"
-        self.port = free_port()
+        self.port = port or free_port()
         self.said = folder / "said"
         self.env = environment(self.home, folder / "cache") | more
         command = [sys.executable, "-m", "nerbench.flows.cli", "serve", "--port", str(self.port), *arguments]
