@@ -14,6 +14,7 @@ from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.tables.schemas import TABLES
 from nerbench.artifacts.tables.tables import date_of, table_key, write_table
 from nerbench.tasks.analysis.analysis import write_analysis
+from nerbench.tasks.analysis.calibration import calibration
 from nerbench.tasks.analysis.user_scores import score_stored
 from nerbench.tasks.comparison.quality_gate import decide, measure_stored
 from nerbench.tasks.config import Config, GateConfig
@@ -138,7 +139,7 @@ def score(run: Run, predicted: Predicted, config: Config) -> None:
 
     write_metrics(run, Artifact(), key, rows)  # type: ignore[arg-type]
     parts = partial(read_predictions(run.results, predicted.uri).parts, text=config.benchmark.text == "keep")
-    write_analysis(run, predicted.identity, parts, found_at=date_of(predicted.uri))
+    write_analysis(run, predicted.identity, parts, lambda: calibration(parts()), found_at=date_of(predicted.uri))
 
 
 def judge(run: Run, config: Config, candidate: Predicted, base: Predicted) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The analyses of one model's predictions against one annotation; their tables are written once."""
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from nerbench.artifacts.tables.schemas import IDENTITY
 from nerbench.artifacts.tables.tables import date_of, find_once, write_table
-from nerbench.tasks.analysis.calibration import calibration
+from nerbench.tasks.analysis.calibration import Calibration, calibration
 from nerbench.tasks.analysis.errors import confusion, errors
 from nerbench.tasks.config import BenchmarkConfig
 from nerbench.tasks.results.rows import metric_rows
@@ -38,49 +38,53 @@ def analyse(run: Run, predicted: Predicted, benchmark: BenchmarkConfig) -> Analy
     """
     file = read_predictions(run.results, predicted.uri)
     parts = partial(file.parts, text=benchmark.text == "keep")
-    tables = write_analysis(run, predicted.identity, parts, found_at=date_of(predicted.uri))
-    return Analysed(tables, metric_rows(run, predicted, calibration_rows(parts, benchmark)))
+    calibrated = cache(lambda: calibration(parts()))  # for the table, the metrics or both
+    tables = write_analysis(run, predicted.identity, parts, calibrated, found_at=date_of(predicted.uri))
+    return Analysed(tables, metric_rows(run, predicted, calibration_rows(calibrated, benchmark)))
 
 
-def calibration_rows(read_parts: Callable[[], Parts], benchmark: BenchmarkConfig) -> list[Row]:
+def calibration_rows(calibrated: Callable[[], Calibration], benchmark: BenchmarkConfig) -> list[Row]:
     """The calibration as rows of `metrics` for the configured labels. The tag of these metrics is `builtin`."""
     if benchmark.tags and "builtin" not in benchmark.tags:
         return []
-    rows = calibration(read_parts()).metrics
-    return [row for row in rows if benchmark.labels == "all" or row["label"] in {OVERALL, *benchmark.labels}]
+    return [
+        row for row in calibrated().metrics if benchmark.labels == "all" or row["label"] in {OVERALL, *benchmark.labels}
+    ]
 
 
 def write_analysis(
-    run: Run, identity: Mapping[str, str], read_parts: Callable[[], Parts], *, found_at: str
+    run: Run,
+    identity: Mapping[str, str],
+    read_parts: Callable[[], Parts],
+    calibrated: Callable[[], Calibration],
+    *,
+    found_at: str,
 ) -> dict[str, str]:
     """Write `confusion`, `errors` and `calibration`, unless an earlier run did. Returns their locations by table.
 
     `identity` has the columns in `IDENTITY` of `artifacts/tables/schemas.py`; each call of `read_parts` gives the
-    corpus from its start. `found_at` is the date of the predictions, at which the run that wrote them also wrote these
-    tables. Predictions without scores have no `calibration`.
+    corpus from its start, and `calibrated` gives its calibration. `found_at` is the date of the predictions, at which
+    the run that wrote them also wrote these tables. Predictions without scores have no `calibration`.
     """
+    analyses: dict[str, Callable[[], pa.Table | list[Row] | None]] = {
+        "confusion": lambda: confusion(read_parts()),
+        "errors": lambda: errors(read_parts()),
+        "calibration": lambda: _table_rows(calibrated()),
+    }
     key = predictions_key(identity)
     written = {}
-    for table, made_of in ANALYSES.items():
+    for table, analysis in analyses.items():
         location = find_once(run.results, table, key, date=found_at)
-        if location is None and (rows := made_of(read_parts())) is not None:
+        if location is None and (rows := analysis()) is not None:
             location = write_table(run.results, table, _identified(rows, identity), date=run.date, key=key)
         if location:
             written[table] = location
     return written
 
 
-def _calibrated(parts: Parts) -> list[Row] | None:
+def _table_rows(found: Calibration) -> list[Row] | None:
     """None without scores: a file without rows would prevent later rows from being written."""
-    found = calibration(parts)
     return None if found.reason else found.rows
-
-
-ANALYSES: dict[str, Callable[[Parts], pa.Table | list[Row] | None]] = {
-    "confusion": confusion,
-    "errors": errors,
-    "calibration": _calibrated,
-}
 
 
 def _identified(rows: pa.Table | list[Row], identity: Mapping[str, str]) -> pa.Table | list[Row]:

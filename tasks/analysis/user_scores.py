@@ -14,6 +14,7 @@ from nerbench.artifacts.errors import RunFailedError, pass_interrupts
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import materialise
 from nerbench.tasks.analysis.analysis import calibration_rows
+from nerbench.tasks.analysis.calibration import calibration
 from nerbench.tasks.config import Config
 from nerbench.tasks.config.user_code import explain
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
@@ -65,7 +66,8 @@ def score_stored(predicted: Predicted, config: Config) -> list[Row]:
     wanted = config.benchmark.labels
     labels = (OVERALL, *(counts[0].labels if wanted == "all" else wanted))
     rows = [row for label in labels for row in score(counts, label, metrics=metrics, intervals=intervals)]
-    calibrated = calibration_rows(read_predictions(config.results, predicted.uri).parts, config.benchmark)
+    file = read_predictions(config.results, predicted.uri)
+    calibrated = calibration_rows(lambda: calibration(file.parts()), config.benchmark)
     return [
         *rows,
         *missing_slices(slices.unavailable, metrics),

@@ -1,9 +1,10 @@
 """The tables of analyses: written once for the predictions they name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from brute_force import IDENTITY, described
@@ -13,7 +14,7 @@ from nerbench.artifacts.tables.schemas import IDENTITY as COLUMNS
 from nerbench.artifacts.tables.schemas import schema
 from nerbench.artifacts.tables.tables import read_results, write_table
 from nerbench.tasks.analysis.analysis import analyse, write_analysis
-from nerbench.tasks.analysis.calibration import calibration
+from nerbench.tasks.analysis.calibration import Calibration, calibration
 from nerbench.tasks.analysis.errors import confusion, errors
 from nerbench.tasks.config import BenchmarkConfig
 from nerbench.tasks.run_identity import Run
@@ -31,7 +32,10 @@ def run_on(folder: Path, date: str) -> Run:
 
 
 def write(folder: Path, words: TaggedWords = WORDS, date: str = "2026-01-02", **identity: str) -> dict[str, str]:
-    return write_analysis(run_on(folder, date), IDENTITY | identity, lambda: [words], found_at=date)
+    def calibrated() -> Calibration:
+        return calibration([words])
+
+    return write_analysis(run_on(folder, date), IDENTITY | identity, lambda: [words], calibrated, found_at=date)
 
 
 def test_the_tables_contain_the_results(tmp_path: Path) -> None:
@@ -51,13 +55,13 @@ def test_the_tables_contain_the_results(tmp_path: Path) -> None:
 
 
 def test_a_later_run_finds_them_without_reading_words(tmp_path: Path) -> None:
-    def unread() -> Iterator[TaggedWords]:
+    def unread() -> NoReturn:
         raise AssertionError("read again")
 
     first = write(tmp_path)
     night = run_on(tmp_path, "2026-01-03")
     for found_at in ("2026-01-02", "2026-01-01"):
-        assert write_analysis(night, IDENTITY, unread, found_at=found_at) == first
+        assert write_analysis(night, IDENTITY, unread, unread, found_at=found_at) == first
 
 
 @pytest.mark.parametrize("column", ["artifact_id", "words_sha256", "gold_sha256", "predictions_digest"])
@@ -93,14 +97,7 @@ def stored(folder: Path, gold: Sentences, predicted: Sentences) -> Predicted:
 
 
 def test_stored_predictions_are_analysed_for_a_run(tmp_path: Path) -> None:
-    run = Run(
-        run_id="r",
-        flow="benchmark",
-        date="2026-01-02",
-        started_at=datetime(2026, 1, 2, tzinfo=UTC),
-        attempt=1,
-        results=str(tmp_path),
-    )
+    run = run_on(tmp_path, "2026-01-02").model_copy(update={"run_id": "r"})
     found = analyse(run, stored(tmp_path, GOLD, PREDICTED), BenchmarkConfig())
     assert set(found.tables) == set(TABLES)
     assert set(read_results(str(tmp_path), "errors")["gold_sha256"].to_pylist()) == {"the gold_sha256"}
@@ -108,3 +105,23 @@ def test_stored_predictions_are_analysed_for_a_run(tmp_path: Path) -> None:
     metrics = read_results(str(tmp_path), "metrics")
     assert set(metrics["metric"].to_pylist()) == {"ece_equal_mass", "ece_equal_width", "brier", "aurc"}
     assert set(metrics["run_id"].to_pylist()) == {"r"}
+
+
+def test_calibration_is_computed_once_a_run_for_its_table_and_its_metrics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def counted(parts: Iterable[TaggedWords]) -> Calibration:
+        calls.append(1)
+        return calibration(parts)
+
+    monkeypatch.setattr("nerbench.tasks.analysis.analysis.calibration", counted)
+    predicted = stored(tmp_path, GOLD, PREDICTED)
+    first, later = (
+        analyse(run_on(tmp_path, date), predicted, BenchmarkConfig()) for date in ("2026-01-02", "2026-01-03")
+    )
+    assert len(calls) == 2
+    assert first.tables == later.tables
+    values = [[row["value"] for row in found.metrics] for found in (first, later)]
+    assert values[0] == values[1]
