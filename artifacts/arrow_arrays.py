@@ -18,14 +18,14 @@ def text_array(texts: Iterable[str]) -> pa.StringArray:
     return builder.finish()
 
 
-def dictionary_array(codes: npt.NDArray[np.int32], texts: Sequence[str]) -> pa.DictionaryArray:
-    """(codes,) the text at each position in `texts`."""
-    indices: Any = pa.py_buffer(np.ascontiguousarray(codes, np.int32))
+def dictionary_array(indices: npt.NDArray[np.int32], texts: Sequence[str]) -> pa.DictionaryArray:
+    """(indices,) the text at each index of `texts`."""
+    data: Any = pa.py_buffer(np.ascontiguousarray(indices, np.int32))
     return pa.DictionaryArray.from_arrays(
-        pa.Array.from_buffers(pa.int32(), len(codes), [None, indices]), text_array(texts)
+        pa.Array.from_buffers(pa.int32(), len(indices), [None, data]), text_array(texts)
     )
 
 
-def positions(column: pa.DictionaryArray) -> npt.NDArray[np.integer[Any]]:
-    """(column,) the position of each value in the dictionary, as a view. Raises ValueError for nulls."""
+def dictionary_indices(column: pa.DictionaryArray) -> npt.NDArray[np.integer[Any]]:
+    """(column,) the index of each value in the dictionary, as a view. Raises TypeError for nulls."""
     return cast(npt.NDArray[np.integer[Any]], np.from_dlpack(column.indices))

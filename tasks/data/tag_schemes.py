@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from nerbench.artifacts.arrow_arrays import dictionary_array, positions
+from nerbench.artifacts.arrow_arrays import dictionary_array, dictionary_indices
 from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.data.readers import Sentence, Source, shortened
 
@@ -242,7 +242,7 @@ class TagReading:
         number = {name: code for code, name in enumerate(names)}
         inside = np.array([number[self.tags[label]] for label in known], np.int32)
         opening = np.array([number[self.openings[label]] for label in known], np.int32)
-        codes = positions(labels)
+        codes = dictionary_indices(labels)
         types, left_open = ([of[label] for label in known] for of in (self.types, self.left_open))
         continues = _continues(types, left_open, codes, starts)
         return dictionary_array(np.where(continues, inside[codes], opening[codes]), names)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from nerbench.artifacts.arrow_arrays import positions
+from nerbench.artifacts.arrow_arrays import dictionary_indices
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
 
 Mode = Literal["strict", "conlleval", "discard"]
@@ -119,7 +119,7 @@ def _encode_column(column: pa.Array | pa.ChunkedArray, codes: dict[str, int]) ->
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     names = column.dictionary.to_pylist()
-    encoded: Codes = np.array([codes.get(tag, -1) for tag in names], np.int32)[positions(column)]
+    encoded: Codes = np.array([codes.get(tag, -1) for tag in names], np.int32)[dictionary_indices(column)]
     if len(encoded) and encoded.min() < 0:
         raise KeyError(column[int(encoded.argmin())].as_py())
     return encoded

@@ -3,16 +3,22 @@ import sys
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
-from nerbench.artifacts.arrow_arrays import dictionary_array, positions, text_array
+from nerbench.artifacts.arrow_arrays import dictionary_array, dictionary_indices, text_array
 
 
 def test_arrays_are_those_of_pyarrow() -> None:
     assert text_array(["a", "", "é\u2028"]).equals(pa.array(["a", "", "é\u2028"]))
     codes = np.array([[1, 7], [0, 7], [1, 7]], np.int32)[:, 0]  # not contiguous
     assert dictionary_array(codes, ["a", "b"]).equals(pa.DictionaryArray.from_arrays(codes, ["a", "b"]))
-    assert positions(dictionary_array(codes, ["a", "b"])[1:]).tolist() == [0, 1]
+    assert dictionary_indices(dictionary_array(codes, ["a", "b"])[1:]).tolist() == [0, 1]
     assert dictionary_array(np.zeros(0, np.int32), []).type == pa.dictionary(pa.int32(), pa.string())
+
+
+def test_nulls_have_no_index() -> None:
+    with pytest.raises(TypeError, match="nulls"):
+        dictionary_indices(pa.array(["a", None]).dictionary_encode())
 
 
 def test_tags_are_read_without_pandas() -> None:
