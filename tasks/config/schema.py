@@ -158,6 +158,13 @@ class Config(Section, title="every key", json_schema_extra=_with_single_dataset)
     def _single_tracker(cls, track: Any) -> Any:
         return (track,) if isinstance(track, str) else track or ()
 
+    @field_validator("track")
+    @classmethod
+    def _each_tracker_once(cls, track: tuple[Tracker, ...]) -> tuple[Tracker, ...]:
+        if twice := [name for name in track if track.count(name) > 1]:
+            raise ValueError(f"{twice[0]} is named twice; leave it out once")
+        return track
+
     @model_validator(mode="after")
     def _tracking_is_asked_for(self) -> Self:
         if self.tracking_uri and "mlflow" not in self.track:

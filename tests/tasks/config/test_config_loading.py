@@ -252,6 +252,7 @@ WRONG = {
     "a missing model folder": Wrong("benchmark: {models: [b, ./no]}", "benchmark.models[1]", ("/no", "hf://")),
     "a home of nobody": Wrong("store: ~no-such-user/x", "~no-such-user/x", ("home folder",)),
     "a name twice": Wrong("models: [{name: a, base: b}, {name: a, base: c}]", "models", ("a is used twice", "rename")),
+    "a tracker twice": Wrong("track: [mlflow, wandb, mlflow]", "track", ("mlflow is named twice", "once")),
     "an unset variable": Wrong('store: "x/${UNSET}"', "store", ("UNSET is not set", "export UNSET=…")),
     "an unset variable in a list": Wrong('benchmark: {models: ["${UNSET}"]}', "benchmark.models[0]", ("UNSET",)),
     "a credential in a location": Wrong(
