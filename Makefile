@@ -127,7 +127,7 @@ clean:  ## remove environments, caches and builds
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@ .venv/installed
 
-# Ray has a quarter of a gigabyte, and only the tests of operations use it.
+# Ray takes a quarter of a gigabyte, and only the tests of operations use it.
 .venv/installed-ray: pyproject.toml constraints.txt .venv/installed-dev
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[ray]'
 	@touch $@ .venv/installed .venv/installed-dev

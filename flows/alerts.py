@@ -55,7 +55,7 @@ _MESSAGE = "{{ ('nerbench: ' ~ flow_run.name ~ ': ' ~ flow_run.state.name ~ ': '
 
 
 def end_lost_runs(silent: timedelta = SILENT, pending: timedelta = NEVER_STARTED) -> None:
-    """Make the server set runs without heartbeats to `Crashed`, for example after the loss of their machine.
+    """Make the server set runs to `Crashed` that send no heartbeats or stay `Pending`, e.g. after a machine is lost.
 
     `nerbench serve` calls this, and `prefect deploy` as a step of `deployments/prefect.yaml`. An automation that does
     the same already is kept: a new one would not know which runs have sent heartbeats, or are pending.

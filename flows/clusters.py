@@ -24,10 +24,11 @@ WITHOUT_WORKERS_S = 600.0
 """The default of `wait_for_workers_s`."""
 STARTS_WITHIN_S = 120
 """Time in which a node of a Ray cluster starts a process that answers."""
-NEEDS = {
+REQUIREMENTS = {
     "dask": "tls:// needs the certificates of distributed.comm.tls",
     "ray": "Ray needs the token of the cluster (RAY_AUTH_TOKEN), and the same versions of Ray and Python",
 }
+"""What a connection requires, by kind of cluster."""
 _PACKAGE = "nerbench"
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def connected(config: RunnerConfig) -> Iterator[None]:
     Raises InputError if the runner's extra is not installed, no scheduler answers, or a part of the cluster does not
     have this version of nerbench.
     """
-    if config.kind not in NEEDS:
+    if config.kind not in REQUIREMENTS:
         yield
         return
     if not is_importable(f"prefect_{config.kind}"):
@@ -63,7 +64,7 @@ def connected(config: RunnerConfig) -> Iterator[None]:
             except (OSError, ValueError, TypeError) as error:  # TimeoutError; an unknown protocol; no certificates
                 reason = f" ({_one_line(error)})" if config.kind == "ray" else ""
                 problem = f"no {config.kind.title()} scheduler answers at {config.address}{reason}"
-                remedy = f"start it, or correct the address; {NEEDS[config.kind]}"
+                remedy = f"start it, or correct the address; {REQUIREMENTS[config.kind]}"
                 raise InputError("runner.address", problem, remedy) from error
             _compare(versions)
         yield
@@ -256,9 +257,9 @@ def cancelled_without_workers(work: Submitted, config: RunnerConfig) -> Iterator
             if has_workers or not (pending or waited > wait_s):  # an idle cluster may have no workers
                 last = monotonic()
             elif pending and waited > wait_s:
-                reason = f"there have been no workers of {config.address} for {waited:.0f} s; start workers, or set"
+                problem = f"there have been no workers of {config.address} for {waited:.0f} s"
                 with suppress(Exception):
-                    work.cancel(pending, f"{reason} runner.wait_for_workers_s")
+                    work.cancel(pending, f"{problem}; start workers, or increase runner.wait_for_workers_s")
 
     with suppress(Exception):
         if not work.has_workers():

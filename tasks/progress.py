@@ -13,7 +13,7 @@ from nerbench.tasks.child_process import Job
 EVERY_S = 1.0
 logger = logging.getLogger("nerbench.progress")
 milestones = logging.getLogger("nerbench.models")
-"""Two lines a model. Python's logging shows them from level INFO on, and a notebook always."""
+"""Two lines per model. Python's logging shows them from level INFO on, and a notebook always."""
 
 T = TypeVar("T")
 

@@ -30,7 +30,7 @@ FEWEST_ROWS, MOST_GROUPS = 2_048, 16
 """Rows of a row group of a packed file, and their number."""
 _FEW_ROWS = 8
 _LARGE = 1 << 27
-"""Bytes of rows from which their file is written to disk before it is stored."""
+"""Size of rows, in bytes, above which their file is written to the cache folder before it is stored."""
 
 
 def as_table(table: str, data: pa.Table | list[dict[str, Any]], date: str) -> pa.Table:
@@ -93,8 +93,8 @@ def _texts(of: pa.Schema) -> list[str]:
 
 
 def _written(file_schema: pa.Schema, parts: Iterable[pa.Table], dictionaries: list[str], size: int) -> bytes:
-    """The bytes of a file with rows of this `size`. Large ones are a map, which is like bytes but takes no memory."""
-    # Elsewhere first: a writer that fails halfway leaves a valid but short file.
+    """The bytes of a file with rows of this `size`. For large rows, they are a memory map, which reads like bytes."""
+    # Not at its final place: a writer that fails halfway leaves a valid but short file.
     with unnamed_file() if size > _LARGE else BytesIO() as sink:
         with pq.ParquetWriter(
             sink, file_schema, compression="zstd", use_dictionary=dictionaries, write_page_checksum=True

@@ -21,6 +21,7 @@ _HIGH, _LOW = 5, 6
 _TYPE, _DATA, _DATA_V2 = 1, 5, 8
 """The fields of a header with the type of the page, and about a data page in the two formats."""
 _FIELD_OF_TYPE = {0: _DATA, 3: _DATA_V2}
+"""The field of a header about a data page, by the type of the page."""
 _TRUE, _FALSE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 8, 9, 10, 12
 _INTEGERS = (4, 5, 6)
 _I32, _I64 = 5, 6
@@ -29,7 +30,7 @@ _WIDE = 1 << 16
 """Added to the number of a field with an integer of 64 bits: Arrow skips an integer whose type it does not expect."""
 _WIDTHS = {3: 1, 7: 8}
 """Size in bytes of the fixed-width types, byte and double."""
-_MAX_FIELD, _LARGEST = (1 << 15) - 1, 1 << 31
+_MAX_FIELD = (1 << 15) - 1
 _UNREADABLE = "its structures are not those of a Parquet file"
 
 
@@ -92,9 +93,7 @@ def row_groups(
 def _chunk(claimed: Any, row_group: int) -> Chunk:
     try:
         first_data = claimed[_WIDE + 9]
-        start = min(
-            first_data, claimed.get(_WIDE + 11, first_data)
-        )  # the dictionary page, if there is one, comes first
+        start = min(first_data, claimed.get(_WIDE + 11, first_data))  # a dictionary page comes first
         known = claimed.get(_STATISTICS, {})
         ends = known.get(_LOW), known.get(_HIGH)
         low, high = ends if all(isinstance(end, bytes) for end in ends) else (None, None)
@@ -135,14 +134,14 @@ def _header(read_at: ReadAt, at: int) -> tuple[dict[int, Any], int]:
 
 def _page(header: dict[int, Any]) -> Page:
     field = _FIELD_OF_TYPE.get(header.get(_TYPE, -1), 0)
-    if {_DATA, _DATA_V2} & header.keys() != {field} - {0}:  # Arrow believes the type
+    if {_DATA, _DATA_V2} & header.keys() != {field} - {0}:  # Arrow relies on the type
         raise ValueError("a page has the header of another type of page")
     data = header.get(field) or {}
     try:
         encoding = data.get(2 if field == _DATA else 4)
         page = Page(data.get(1, 0), header.get(3, -1), header.get(2, -1), encoding)
         is_complete = min(page.values, page.compressed, page.uncompressed) >= 0
-        is_complete &= page.encoding is None or page.encoding < _LARGEST  # Arrow would drop the bits above
+        is_complete &= page.encoding is None or page.encoding < 1 << 31  # Arrow would drop higher bits
     except (AttributeError, TypeError):
         is_complete = False
     if not is_complete:

@@ -25,7 +25,7 @@ def field_descriptions(model: type[BaseModel]) -> dict[str, str]:
 
 @cache
 def _docstrings(module: str) -> dict[str, dict[str, str]]:
-    """The docstrings under the annotated names of each class of a module, except classes in classes and functions."""
+    """The docstrings under the annotated names of each class of a module, except nested classes."""
     names = vars(sys.modules[module])
     source = "".join(linecache.getlines(names.get("__file__") or "", names))  # the names lead to a zipped package
     classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]

@@ -53,7 +53,7 @@ def expand_read(value: Any, optional: Collection[str] = (), allowed: Collection[
 
 
 def escape(value: Any, optional: Collection[str] = ()) -> Any:
-    """A configuration from which `expand_read` makes `value`, its result with the same `optional` sections.
+    """Reverse `expand_read`: the configuration that it expands to `value` with the same `optional` sections.
 
     These sections do not change, because they may have variables that are not set yet.
     """

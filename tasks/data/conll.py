@@ -100,7 +100,7 @@ def column_splitter(delimiter: str) -> Callable[[str], list[str]]:
 
     def split(line: str) -> list[str]:
         line = line.strip(" \t")
-        # Nearly all lines have single blanks, which take a third of the time.
+        # For single blanks, as in nearly all lines, `str.split` takes a third of the time.
         return blanks.split(line) if "  " in line or (tabs and "\t" in line) else line.split(" ")
 
     return split

@@ -1,4 +1,4 @@
-"""The backends of an evaluation besides torch: their packages, their versions, and where they compute."""
+"""The backends of an evaluation besides torch: packages, versions, devices, and the export of a model for them."""
 
 from pathlib import Path
 

@@ -52,7 +52,7 @@ class QuantizedLinear(nn.Module):  # type: ignore[misc]
         if missing := filled(count) - count:
             rows = nn.functional.pad(rows, (0, 0, 0, missing))
         scale = _scale(rows, ACTIVATIONS)
-        signed = (rows / scale).round_().to(torch.int8)  # float to unsigned takes eight times as long
+        signed = (rows / scale).round_().to(torch.int8)  # a conversion of floats to uint8 takes eight times as long
         sums = torch.ops.onednn.qlinear_pointwise(
             signed.view(torch.uint8).bitwise_xor_(ZERO),
             *(1.0, ZERO, self.weight, self.scale, self.zero),
@@ -86,8 +86,10 @@ def quantize(tagger: "Tagger", name: str) -> None:
 
 
 def quantize_linear_layers(model: nn.Module) -> None:
-    """Replace a model's linear layers in place, together with the GELU that follows them, except the classifier, whose
-    outputs decide the tags."""
+    """Replace a model's linear layers in place, each with the exact GELU that follows it.
+
+    The classifier stays, because its outputs decide the tags.
+    """
     labels = getattr(getattr(model, "config", None), "num_labels", None)
     for module in list(model.modules()):
         children = module.named_children()

@@ -73,7 +73,7 @@ class _Done(BaseModel):
 
 
 class TaggedSentence(NamedTuple):
-    """The tags of one sentence, one a word."""
+    """The tags of one sentence, one per word."""
 
     tags: list[str]
     scores: list[float | None]

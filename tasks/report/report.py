@@ -106,7 +106,7 @@ def check_target(target: Path, *, force: bool = False) -> None:
     if target.is_dir():
         raise InputError(field, "is a folder", "name a file in it")
     if target.suffix.lower() not in {".html", ".htm"}:
-        raise InputError(field, f"{target.suffix!r} cannot be the ending of its name", "end it in .html")
+        raise InputError(field, "does not end in .html", "choose another name")
     if target.exists() and not force and not _is_report(target):
         raise InputError(
             field, "exists already and is not a report", "choose another name, or overwrite it with --force"

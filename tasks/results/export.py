@@ -98,9 +98,7 @@ def check_target(option: str, target: Path, *, force: bool, endings: tuple[str, 
     """Raise InputError if a file has none of the endings, is a folder, or exists already without `force`."""
     field = f"{option} {target}"
     if endings and target.suffix not in endings:
-        raise InputError(
-            field, f"{target.suffix!r} cannot be the ending of its name", f"end it in {' or '.join(endings)}"
-        )
+        raise InputError(field, f"does not end in {' or '.join(endings)}", "choose another name")
     if target.is_dir():
         raise InputError(field, "is a folder", "name a file in it")
     if target.exists() and not force:

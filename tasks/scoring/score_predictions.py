@@ -121,7 +121,7 @@ class NamedPredictions(NamedTuple):
     """Predictions whose tags have the corpus's names."""
 
     table: pa.Table
-    """document, sentence, word, score."""
+    """At least document, sentence, word, score."""
     tags: pa.ChunkedArray
     """One tag per word, in the corpus's names, in IOB2; a dictionary of strings."""
     digest: str

@@ -281,14 +281,15 @@ def _digests(text: pa.ChunkedArray, starts: Indices) -> npt.NDArray[np.uint64]:
     return np.frombuffer(b"".join(hashlib.blake2b(one, digest_size=8).digest() for one in sentences), np.uint64)
 
 
-_SHARES = 16
+_PARTITIONS = 16
 
 
 def _repeats(digests: npt.NDArray[np.uint64]) -> Flags:
     repeats = np.ones(len(digests), np.bool_)
-    shares = (digests % _SHARES).astype(np.uint8)  # equal digests are in one share, and sorting needs much memory
-    for share in range(_SHARES):
-        at = np.flatnonzero(shares == share)
+    # Equal digests are in the same partition. To sort all digests at once would need much memory.
+    partitions = (digests % _PARTITIONS).astype(np.uint8)
+    for partition in range(_PARTITIONS):
+        at = np.flatnonzero(partitions == partition)
         repeats[at[np.unique(digests[at], return_index=True)[1]]] = False
     return repeats
 
