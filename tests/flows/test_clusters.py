@@ -224,7 +224,7 @@ class Waiting(Submitted):
         return self.waits
 
     def cancel(self, pending: Sequence[str], reason: str) -> None:
-        assert "start workers, or set runner.wait_for_workers_s" in reason
+        assert "start workers, or increase runner.wait_for_workers_s" in reason
         self.cancelled += pending or ["nothing"]
         self.waits = []
 

@@ -27,7 +27,7 @@ def test_a_report_may_be_overwritten_by_a_report_alone(nights: str, tmp_path: Pa
     assert target.read_text() == report.html
 
 
-@pytest.mark.parametrize(("name", "problem"), [("report.pdf", "'.pdf'"), (".", "is a folder")])
+@pytest.mark.parametrize(("name", "problem"), [("report.pdf", "does not end in .html"), (".", "is a folder")])
 def test_a_wrong_target_is_refused(tmp_path: Path, name: str, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         check_target(tmp_path / name, force=True)
