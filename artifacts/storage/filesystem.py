@@ -142,7 +142,10 @@ class Root(ABC):
         """Date a file that equals a local one as if it were just written."""
 
     def mark_used(self, path: str, data: bytes) -> None:
-        """Date a file that was read as `data` as if it were just written, unless it has changed or is gone."""
+        """Set the modification time of a file that was read as `data` to now.
+
+        Nothing happens if the file is gone. If it has changed since it was read, its time may stay.
+        """
         self.swap(path, data, data)
 
     def refuses_outdated_swap(self, path: str) -> bool:

@@ -115,10 +115,10 @@ class S3Root(FsspecRoot):
 
     def mark_used(self, path: str, data: bytes) -> None:
         with suppress(FileNotFoundError):
-            self._copy_onto_itself(path, {})  # whatever it contains now: one request, where `swap` takes three
+            self._copy_onto_itself(path, {})  # without a comparison: one request, where `swap` takes three
 
     def _copy_onto_itself(self, path: str, metadata: dict[str, str]) -> None:
-        """Date an object as if it were just written, with this metadata. Raises FileNotFoundError."""
+        """Set the modification time of an object to now, and its metadata to these. Raises FileNotFoundError."""
         bucket, key = self._bucket_and_key(path)
         source = {"Bucket": bucket, "Key": key}
         new = {"Metadata": metadata, "MetadataDirective": "REPLACE"}  # a copy onto itself must change something
