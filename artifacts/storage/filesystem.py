@@ -141,13 +141,6 @@ class Root(ABC):
     def _renew(self, local: Path, path: str, sha256: str) -> None:
         """Date a file that equals a local one as if it were just written."""
 
-    def mark_used(self, path: str, data: bytes) -> None:
-        """Set the modification time of a file that was read as `data` to now.
-
-        Nothing happens if the file is gone. If it has changed since it was read, its time may stay.
-        """
-        self.swap(path, data, data)
-
     def refuses_outdated_swap(self, path: str) -> bool:
         """Whether `swap` is refused if a file changes after the comparison. The call leaves other bytes at `path`."""
         self.replace(path, b"before")

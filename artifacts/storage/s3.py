@@ -6,7 +6,6 @@ uploads.
 
 import errno
 import os
-from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -111,17 +110,12 @@ class S3Root(FsspecRoot):
         if local.stat().st_size > _MAX_COPY:
             self._put(local, path, sha256, lambda done: None)
             return
-        self._copy_onto_itself(path, {_SHA256: sha256})
-
-    def mark_used(self, path: str, data: bytes) -> None:
-        with suppress(FileNotFoundError):
-            self._copy_onto_itself(path, {})  # without a comparison: one request, where `swap` takes three
-
-    def _copy_onto_itself(self, path: str, metadata: dict[str, str]) -> None:
-        """Set the modification time of an object to now, and its metadata to these. Raises FileNotFoundError."""
         bucket, key = self._bucket_and_key(path)
         source = {"Bucket": bucket, "Key": key}
-        new = {"Metadata": metadata, "MetadataDirective": "REPLACE"}  # a copy onto itself must change something
+        new = {
+            "Metadata": {_SHA256: sha256},
+            "MetadataDirective": "REPLACE",
+        }  # a copy onto itself must change something
         self._call("call_s3", "copy_object", CopySource=source, **source, **new)
 
     def _head(self, path: str) -> dict[str, Any]:

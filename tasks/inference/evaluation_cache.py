@@ -148,7 +148,7 @@ def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord
         return "altered", None
     try:
         if utc_now() - root.modified(path) > RENEW:  # before the check, which notices anything pruned until then
-            root.mark_used(path, data)
+            root.swap(path, data, data)  # a process that changed it in the meantime also renewed it
         intact = record.folder == folder and sha256_and_hold(root, record.path) == record.sha256
     except FileNotFoundError:
         intact = False

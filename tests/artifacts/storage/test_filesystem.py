@@ -121,21 +121,6 @@ def test_upload_renews_old_files(root: Root, tmp_path: Path, monkeypatch: pytest
     assert not root.upload(tmp_path / "weights", "blobs/w", digest)
 
 
-def test_a_used_file_gets_a_new_date_and_a_pruned_one_is_not_written(root: Root) -> None:
-    root.create("record.json", b"{}")
-    if "://" not in root.url:
-        os.utime(root.uri("record.json"), (0, 0))
-    root.mark_used("record.json", b"{}")
-    assert datetime.now(UTC) - root.modified("record.json") < timedelta(minutes=1)
-    assert root.read("record.json") == b"{}"
-    root.replace("record.json", b"[]")
-    root.mark_used("record.json", b"{}")
-    assert root.read("record.json") == b"[]", "what another process wrote"
-    root.delete("record.json")
-    root.mark_used("record.json", b"{}")
-    assert not root.exists("record.json")
-
-
 def test_swap_writes_if_the_file_is_unchanged(root: Root) -> None:
     assert not root.swap("a/alias.json", b"1", b"0")
     assert root.swap("a/alias.json", b"1", None)

@@ -59,32 +59,10 @@ def test_the_same_bytes_of_a_map_count_as_the_own_write(root: Root) -> None:
         root.create("large", b"012345678x")
 
 
-def test_to_mark_a_use_is_one_request(root: Root, proxy: FaultProxy) -> None:
-    root.create("record.json", b"{}")
-    before = root.modified("record.json")
-    proxy.requests.clear()
-    root.mark_used("record.json", b"{}")
-    assert proxy.requests == ["PUT"]
-    assert root.modified("record.json") >= before
-
-
 @pytest.mark.parametrize("fault", [500, 503, 409, 429, 412, "drop", "lost", "refused", "cut"])
 @pytest.mark.parametrize(
     "operation",
-    [
-        "create",
-        "replace",
-        "swap",
-        "mark_used",
-        "read",
-        "part",
-        "size",
-        "modified",
-        "chunks",
-        "files",
-        "upload",
-        "delete",
-    ],
+    ["create", "replace", "swap", "read", "part", "size", "modified", "chunks", "files", "upload", "delete"],
 )
 def test_every_operation_survives_a_fault(
     root: Root, proxy: FaultProxy, tmp_path: Path, operation: str, fault: int | str
@@ -99,7 +77,6 @@ def test_every_operation_survives_a_fault(
         "read": lambda: root.read("folder/old") == b"old" or pytest.fail("other bytes"),
         "part": lambda: root.part("folder/old", 1, 2) == b"l" or pytest.fail("other bytes"),
         "modified": lambda: root.modified("folder/old"),
-        "mark_used": lambda: root.mark_used("folder/old", b"old"),
         "size": lambda: root.size("folder/old") == 3 or pytest.fail("another size"),
         "chunks": lambda: list(root.chunks("folder/old")) == [b"old"] or pytest.fail("other bytes"),
         "files": lambda: root.files("folder") == ["folder/old"] or pytest.fail("another list"),
