@@ -13,9 +13,9 @@ import pyarrow as pa
 
 def text_array(texts: Iterable[str]) -> pa.StringArray:
     """The texts as an array."""
-    builder = pa.lib.StringBuilder()
-    builder.append_values(texts)
-    return builder.finish()
+    encoded = [text.encode() for text in texts]
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)))
 
 
 def dictionary_array(codes: npt.NDArray[np.int32], texts: Sequence[str]) -> pa.DictionaryArray:

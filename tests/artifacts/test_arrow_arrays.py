@@ -9,6 +9,7 @@ from nerbench.artifacts.arrow_arrays import dictionary_array, positions, text_ar
 
 def test_arrays_are_those_of_pyarrow() -> None:
     assert text_array(["a", "", "é\u2028"]).equals(pa.array(["a", "", "é\u2028"]))
+    assert text_array([]).equals(pa.array([], pa.string()))
     codes = np.array([[1, 7], [0, 7], [1, 7]], np.int32)[:, 0]  # not contiguous
     assert dictionary_array(codes, ["a", "b"]).equals(pa.DictionaryArray.from_arrays(codes, ["a", "b"]))
     assert positions(dictionary_array(codes, ["a", "b"])[1:]).tolist() == [0, 1]
