@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from evaluation_records import evaluation_record
 from tagging import TYPES, Sentences
 from tiny_models import save_bert
 
@@ -108,16 +109,8 @@ def _evaluated(results: str, predicted: Sentences, documents: Sequence[int] | No
     }
     sink = io.BytesIO()
     pq.write_table(pa.table(columns), sink)
-    record = EvaluationRecord(
-        key="0" * 64,
-        predictions_digest="unused",
-        sha256=sha256_hex(sink.getvalue()),
-        labels=tuple(LABELS),
-        words=len(tags),
-        truncated=0,
-        vanished=0,
-        ignored_keys=(),
-        evaluate_s=0.0,
+    record = evaluation_record(
+        sha256=sha256_hex(sink.getvalue()), labels=tuple(LABELS), words=len(tags), evaluate_s=0.0
     )
     open_root(results).replace(record.path, sink.getvalue())
     return record

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from evaluation_records import evaluation_record
 
 from nerbench.artifacts.cache_pruning import Limits, find_caches, prune, prune_after_run
 from nerbench.artifacts.storage.open_root import open_root
@@ -29,17 +30,7 @@ def keep_evaluation(results: Path, key: str, days: float) -> EvaluationRecord:
     file = results.parent / "predictions"
     file.write_bytes(b"0123456789")
     root = open_root(str(results))
-    record = EvaluationRecord(
-        key=key * 64,
-        predictions_digest="d",
-        sha256=open_root(str(file.parent)).sha256(file.name),
-        labels=("O",),
-        words=1,
-        truncated=0,
-        vanished=0,
-        ignored_keys=(),
-        evaluate_s=1.0,
-    )
+    record = evaluation_record(key=key * 64, sha256=open_root(str(file.parent)).sha256(file.name))
     keep(root, record, file)
     age(results, days, f".cache/evaluations/{record.key}")
     return record

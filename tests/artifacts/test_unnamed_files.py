@@ -38,13 +38,13 @@ def test_a_full_disk_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("error", [ValueError("iostream error"), FileNotFoundError(2, "No such file", "other")])
-def test_errors_of_other_things_stay_the_same(cache: Path, error: Exception) -> None:
+def test_other_errors_do_not_change(cache: Path, error: Exception) -> None:
     with pytest.raises(type(error)) as raised, unnamed_file():
         raise error
     assert raised.value is error
 
 
-def test_a_cache_that_is_no_folder_is_one_line(cache: Path) -> None:
+def test_a_cache_that_is_not_a_folder_is_refused_in_one_line(cache: Path) -> None:
     cache.write_text("a file")
     with pytest.raises(InputError, match=r"cannot be written to \(.*\); name another folder"), unnamed_file():
         pass

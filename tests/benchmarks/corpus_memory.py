@@ -125,13 +125,18 @@ def status_bytes(field: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def child(folder: Path, size: int) -> dict[str, Any]:
-    """The result of `evaluate` in a separate process."""
-    command = [sys.executable, __file__, "--folder", str(folder), "--size", str(size)]
+def run_alone(script: str, *arguments: str) -> dict[str, Any]:
+    """The JSON object in the last line that a script prints, run in a process with one thread."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
+    command = [sys.executable, script, *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+def child(folder: Path, size: int) -> dict[str, Any]:
+    """The result of `evaluate` in a separate process."""
+    return run_alone(__file__, "--folder", str(folder), "--size", str(size))
 
 
 def medians(rounds: list[dict[str, Any]]) -> dict[str, Any]:

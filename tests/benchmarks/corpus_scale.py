@@ -17,7 +17,6 @@ Prints a Markdown table of CPU seconds and of the peak of memory that the proces
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +26,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from corpus_memory import ROOT, SENTENCES, TAGS, child, status_bytes, write_corpus, write_model
+from corpus_memory import SENTENCES, TAGS, child, run_alone, status_bytes, write_corpus, write_model
 
 BASE, CANDIDATE = "base", "candidate"
 STEPS = ("evaluate", "score", "page", "compare")
@@ -206,11 +205,7 @@ def measured(folder: Path, times: int, what: str) -> Row:
     """Run a step in a separate process."""
     if what == "evaluate":
         return child(folder, times)
-    command = [sys.executable, __file__, "--folder", str(folder), "--times", str(times), "--step", what]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-    found: Row = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return run_alone(__file__, "--folder", str(folder), "--times", str(times), "--step", what)
 
 
 def show(found: dict[int, dict[str, Row]]) -> None:

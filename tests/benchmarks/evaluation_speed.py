@@ -2,8 +2,8 @@
 
     python tests/benchmarks/evaluation_speed.py --model FOLDER [--words FILE] [--rounds 3] [--sentences N] [--json]
 
-FOLDER holds a token classifier, or an encoder, which gets a random head of nine labels. FILE has one word per line, as
-CoNLL's; without it, CoNLLpp's test split is read from ../shared. One process, all contenders in turn, several
+FOLDER holds a token classifier, or an encoder, which gets a random head of nine labels. FILE is a CoNLL file, with
+one word per line; without it, CoNLLpp's test split is read from ../shared. One process, all contenders in turn, several
 rounds, medians. The time is from words in memory to tags in memory, the model loaded. Those that take longest get
 every n-th sentence, and their time is scaled up. The arithmetic floor is the FLOPs of the distinct sentences' tokens,
 once, over the rate of matrix products of these shapes, measured in between: `torch` by torch's own products, `onednn`

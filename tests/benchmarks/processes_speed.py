@@ -9,15 +9,12 @@ inference in the slowest process. The difference is the start of the processes, 
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
 
-from corpus_memory import ROOT, write_corpus
+from corpus_memory import run_alone, write_corpus
 
 PROCESSES = (1, 2)
 
@@ -50,11 +47,7 @@ def evaluate(folder: Path, processes: int) -> dict[str, float | str]:
 
 def child(folder: Path, processes: int) -> dict[str, float | str]:
     """The result of `evaluate` in a process with one thread."""
-    command = [sys.executable, __file__, "--folder", str(folder), "--processes", str(processes)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-    found: dict[str, float | str] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return run_alone(__file__, "--folder", str(folder), "--processes", str(processes))
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from nerbench.artifacts.tables.tables import read_results
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 AUTH = "admin:composed"
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
-"""On busy cores, torch's threads mostly wait for each other."""
+"""On busy cores, several threads of torch mostly wait for each other."""
 
 
 @pytest.fixture(scope="module")

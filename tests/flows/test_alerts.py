@@ -27,7 +27,7 @@ def test_a_run_of_nerbench_without_heartbeats_is_crashed() -> None:
     assert (action["type"], action["state"], action["force"]) == ("change-flow-run-state", "CRASHED", False)
 
 
-def test_a_run_whose_process_is_lost_before_its_first_heartbeat_is_crashed() -> None:
+def test_a_run_that_stays_pending_is_crashed() -> None:
     wanted = run_that_never_started(NEVER_STARTED).model_dump(mode="json")
     trigger, (action,) = wanted["trigger"], wanted["actions"]
     assert (trigger["posture"], trigger["after"]) == ("Proactive", ["prefect.flow-run.Pending"])

@@ -23,7 +23,9 @@ DASK = RunnerConfig(kind="dask", address="tcp://127.0.0.1:1")
 
 
 @pytest.mark.parametrize("config", [RunnerConfig(kind="dask"), RunnerConfig(kind="ray", address="ray://127.0.0.1:1")])
-def test_an_absent_extra_is_a_line_with_the_command(monkeypatch: pytest.MonkeyPatch, config: RunnerConfig) -> None:
+def test_a_missing_extra_is_refused_in_one_line_with_the_command(
+    monkeypatch: pytest.MonkeyPatch, config: RunnerConfig
+) -> None:
     monkeypatch.setattr(clusters, "is_importable", lambda name: False)
     kind = config.kind
     with pytest.raises(InputError, match=rf"^runner: {kind} is not installed; pip install 'nerbench\[{kind}\]'$"):
@@ -254,6 +256,6 @@ def test_work_is_only_cancelled_if_it_waits_and_the_scheduler_reports_no_workers
         ({"kind": "dask", "address": "tls://a:1", "wait_for_workers_s": 0}, "greater than 0"),
     ],
 )
-def test_a_runner_that_makes_no_sense(data: dict[str, Any], message: str) -> None:
+def test_contradictory_settings_of_a_runner_are_refused(data: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         RunnerConfig.model_validate(data)

@@ -180,7 +180,7 @@ def test_a_broken_accelerator_is_none(tmp_path: Path, monkeypatch: pytest.Monkey
     assert {environment()[name] for name in ("gpu", "driver", "cuda")} == {None}
 
 
-def test_a_folder_without_code_is_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_code_is_not_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "runs_of_a_tracker").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
     assert not is_importable("runs_of_a_tracker")

@@ -50,7 +50,7 @@ def test_two_failures_make_three_attempts(root: Root, proxy: FaultProxy, pauses:
     assert root.read("a") == b"1"
 
 
-def test_the_same_bytes_of_a_map_count_as_the_own_write(root: Root) -> None:
+def test_mapped_bytes_that_the_store_already_has_are_accepted(root: Root) -> None:
     root.create("large", b"0123456789")
     with unnamed_file() as file:
         file.write(b"0123456789")

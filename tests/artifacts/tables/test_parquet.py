@@ -51,7 +51,7 @@ def test_a_file_that_decodes_to_much_memory_is_not_compared(tmp_path: Path, monk
         write_table(str(tmp_path), "predictions", data, date="2026-01-02", key=KEY)
 
 
-def test_large_rows_are_written_by_way_of_the_cache(
+def test_large_rows_pass_through_a_file_in_the_cache_folder(
     root_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))

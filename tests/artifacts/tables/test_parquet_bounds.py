@@ -46,7 +46,9 @@ def test_only_repeated_strings_have_dictionaries() -> None:
 
 @pytest.mark.parametrize("page_version", ["1.0", "2.0"])
 @pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_LENGTH_BYTE_ARRAY", None])
-def test_no_column_takes_more_memory_than_its_limit(encoding: str | None, page_version: str, tmp_path: Path) -> None:
+def test_the_estimated_memory_of_a_column_is_not_too_small(
+    encoding: str | None, page_version: str, tmp_path: Path
+) -> None:
     texts = ["x" * 5_000, *(f"{n:04}" for n in range(3_000)), *[None] * 3_000, *["y" * 900] * 3_000]
     rows = pa.table({"text": texts, "lists": [[text] * 2 for text in texts]})
     kinds = {"column_encoding": dict.fromkeys(("text", "lists.list.element"), encoding)} if encoding else {}
@@ -125,7 +127,7 @@ def test_nulls_of_a_fixed_width_count(tmp_path: Path, monkeypatch: pytest.Monkey
         read_rows(open_root(str(tmp_path)), "a.parquet")
 
 
-def test_a_text_that_is_repeated_takes_memory_once(tmp_path: Path) -> None:
+def test_a_repeated_text_takes_memory_once(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": ["x" * 10_000] * 5_000, "lists": [["y" * 10_000]] * 5_000}), path)
     with path.open("rb") as stream, bounded(stream) as file:

@@ -170,7 +170,7 @@ def test_the_position_of_a_dictionary_has_64_bits() -> None:
 
 
 @pytest.mark.parametrize("level", ["row groups", "columns"])
-def test_a_list_that_is_there_twice_is_damage(level: str) -> None:
+def test_a_repeated_list_is_damage(level: str) -> None:
     """Arrow uses the last list: a small row group before a large one hid it, and 700 bytes took a gigabyte."""
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, ROWS.schema.empty_table().select(["n"]).schema) as writer:

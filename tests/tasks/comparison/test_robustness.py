@@ -1,9 +1,9 @@
 """What a model loses on perturbed words, by counting entities one by one; and Holm over the perturbations."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
+from evaluation_records import evaluation_record
 from scored_runs import score
 from tagging import Sentences, random_sentences, textbook
 
@@ -12,7 +12,6 @@ from nerbench.tasks.comparison.robustness import Perturbed, measure_drops
 from nerbench.tasks.config import Config, DatasetConfig, Perturbation
 from nerbench.tasks.config.schema_robustness import PerturbationName
 from nerbench.tasks.data.corpus_refs import CorpusRef
-from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
 from nerbench.tasks.scoring.stored_predictions import Predicted
 
 GOLD = [sentence for seed in range(2) for sentence in random_sentences(seed, 60)[0]]
@@ -57,9 +56,7 @@ def perturbed(name: PerturbationName, predicted: Predicted) -> Perturbed:
         changed_sentences=3,
         **digests,
     )
-    done: dict[str, Any] = {"predictions_digest": "0" * 64, "sha256": "0" * 64, "labels": (), "ignored_keys": ()}
-    counts = {"words": 1, "truncated": 0, "vanished": 0, "evaluate_s": 1.5}
-    return Perturbed(ref, EvaluationRecord(key="k", **done, **counts))
+    return Perturbed(ref, evaluation_record(evaluate_s=1.5))
 
 
 def test_drops_are_differences_of_f1_paired_by_document(tmp_path: Path) -> None:

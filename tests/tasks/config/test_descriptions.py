@@ -41,7 +41,7 @@ def test_descriptions_are_those_of_pydantic() -> None:
     assert field_descriptions(Child)["two"] == "A field of the child."
 
 
-def test_a_class_in_a_class_does_not_get_those_of_another_with_its_name() -> None:
+def test_a_nested_class_does_not_get_the_descriptions_of_a_class_with_its_name() -> None:
     class Outer:
         class Parent(BaseModel):
             one: int = 1
@@ -57,7 +57,7 @@ def test_a_zipped_module_has_descriptions(tmp_path: Path, monkeypatch: pytest.Mo
     assert field_descriptions(import_module("zipped_module").Zipped) == {"one": "A field."}
 
 
-def test_the_schema_of_the_configuration_has_them() -> None:
+def test_the_schema_of_the_configuration_has_descriptions() -> None:
     schema = Config.model_json_schema()
     assert schema["properties"]["store"]["description"] == "The model store: a folder or an fsspec URL."
     described = [schema, *(one for one in schema["$defs"].values() if "properties" in one)]

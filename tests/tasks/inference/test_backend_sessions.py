@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_models import SENTENCES, save_bert
+from tiny_models import SENTENCES
 
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.references import resolve
@@ -21,13 +21,8 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_bert(tmp_path_factory.mktemp("whole") / "model")
-
-
-@pytest.fixture(scope="module")
-def tagger(folder: Path) -> Tagger:
-    return load_tagger(folder, device=CPU)
+def tagger(tiny_model_folder: Path) -> Tagger:
+    return load_tagger(tiny_model_folder, device=CPU)
 
 
 class Other:
@@ -67,7 +62,7 @@ def test_changed_tags_of_int8_are_reported(tagger: Tagger, caplog: pytest.LogCap
 
 
 def test_a_graph_that_exists_is_not_exported_again(
-    folder: Path, tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_model_folder: Path, tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[Path] = []
 
@@ -78,7 +73,7 @@ def test_a_graph_that_exists_is_not_exported_again(
     monkeypatch.setattr(backend_sessions, "check_backend", lambda backend, device: None)
     monkeypatch.setattr(backend_sessions, "export_graph", lambda *given: pytest.fail("exported again"))
     monkeypatch.setattr(backend_sessions, "onnx_model", open_model)
-    backend_sessions.use_backend(tagger, folder, "onnxruntime", "fp32", "fred", tmp_path / "model.onnx")
+    backend_sessions.use_backend(tagger, tiny_model_folder, "onnxruntime", "fp32", "fred", tmp_path / "model.onnx")
     assert opened == [tmp_path / "model.onnx"]
 
 
@@ -86,13 +81,13 @@ def test_a_graph_that_exists_is_not_exported_again(
 @pytest.mark.parametrize(
     ("backend", "precision"), [("onnxruntime", "fp32"), ("onnxruntime", "int8"), ("openvino", "fp32")]
 )
-def test_tags_are_those_of_torch(folder: Path, tagger: Tagger, backend: str, precision: str) -> None:
+def test_tags_are_those_of_torch(tiny_model_folder: Path, tagger: Tagger, backend: str, precision: str) -> None:
     for package in (backend, "onnxscript"):
         pytest.importorskip(package, reason=f"{package} is not installed; see the extras onnx and openvino")
     settings = EvaluationSettings(
         device="cpu", precision=precision, backend=backend, max_length=None, aggregation_strategy="first"
     )
-    with tagger_handle(resolve(str(folder), "")[0], settings) as handle:
+    with tagger_handle(resolve(str(tiny_model_folder), "")[0], settings) as handle:
         assert not isinstance(handle.value.model, torch.nn.Module)
         expected, found = (predict_block(one, SENTENCES).labels for one in (tagger, handle.value))
     agreement = float((expected == found).mean())

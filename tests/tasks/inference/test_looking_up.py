@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from evaluation_records import evaluation_record
 from faulty_reads import Faults, faulty_reads
 
 from nerbench.artifacts.digests import sha256_hex
@@ -17,17 +18,7 @@ from nerbench.tasks.inference import evaluation_cache
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, State, keep, keep_date, look_up
 
 DATA = b"predictions"
-RECORD = EvaluationRecord(
-    key="a" * 64,
-    predictions_digest="d",
-    sha256=sha256_hex(DATA),
-    labels=("O",),
-    words=1,
-    truncated=0,
-    vanished=0,
-    ignored_keys=(),
-    evaluate_s=1.0,
-)
+RECORD = evaluation_record(key="a" * 64, sha256=sha256_hex(DATA))
 
 
 @pytest.fixture

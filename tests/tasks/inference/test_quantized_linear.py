@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import SENTENCES, save_bert
+from tiny_models import SENTENCES
 from transformers.activations import GELUActivation
 
 from nerbench.artifacts.errors import InputError
@@ -23,13 +23,8 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_bert(tmp_path_factory.mktemp("int8") / "model")
-
-
-@pytest.fixture(scope="module")
-def quantized(folder: Path) -> Tagger:
-    return load_tagger(folder, device=CPU, precision="int8")
+def quantized(tiny_model_folder: Path) -> Tagger:
+    return load_tagger(tiny_model_folder, device=CPU, precision="int8")
 
 
 def integers(rows: np.ndarray, largest: int) -> tuple[np.ndarray, np.ndarray]:
@@ -95,28 +90,29 @@ def test_all_layers_but_the_classifier_are_quantized(quantized: Tagger) -> None:
     assert type(quantized.model.classifier) is torch.nn.Linear
 
 
-def test_a_sentence_has_the_same_bits_whatever_is_beside_it(quantized: Tagger) -> None:
+def test_a_sentence_has_the_same_tags_whatever_is_beside_it(quantized: Tagger) -> None:
     tagger = optimize_for_inference(quantized)
     assert tagger.batching == "packed"
     long = [SENTENCES[0] * 3]
     first, second = (predict_block(tagger, [*SENTENCES[:2], *others]) for others in (SENTENCES[2:], long))
     words = sum(len(sentence) for sentence in SENTENCES[:2])
+    assert first.labels[:words].tolist() == second.labels[:words].tolist()
     np.testing.assert_allclose(first.scores[:words], second.scores[:words], rtol=1e-5)
 
 
-def test_a_model_that_int8_would_change_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_int8_would_change_is_refused(tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(QuantizedLinear, "forward", lambda self, x: torch.full((*x.shape[:-1], len(self.bias)), 9.0))
     with pytest.raises(InputError, match=r"benchmark\.dtype: int8 changes logits of model fred .*; use fp32 or bf16"):
-        load_tagger(folder, device=CPU, precision="int8", name="fred")
+        load_tagger(tiny_model_folder, device=CPU, precision="int8", name="fred")
 
 
-def test_a_processor_without_int8_products_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_processor_without_int8_products_is_refused(tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("could not create a primitive")
 
     monkeypatch.setattr(quantized_linear, "quantize_linear_layers", fail)
     with pytest.raises(InputError, match="computes no int8 products: could not create a primitive; use fp32"):
-        load_tagger(folder, device=CPU, precision="int8")
+        load_tagger(tiny_model_folder, device=CPU, precision="int8")
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])

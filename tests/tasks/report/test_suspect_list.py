@@ -69,7 +69,7 @@ def test_the_newest_ranking_of_each_annotation(results: str, nights: str) -> Non
     ],
     ids=str,
 )
-def test_a_suspect_with_impossible_values_is_one_line(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_a_suspect_with_impossible_values_is_refused_in_one_line(tmp_path: Path, changes: dict[str, Any]) -> None:
     one = row(1, 1, **changes)
     write_table(str(tmp_path), "suspects", [one], date="2030-01-02", key="a" * 32)
     with pytest.raises(CorruptArtifactError, match=r"suspect 1 of own .* do not fit together; rank again"):
