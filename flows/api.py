@@ -9,7 +9,8 @@ from typing import Any
 
 from nerbench.artifacts.references import resolve_one
 from nerbench.flows import preflight
-from nerbench.flows.launch import quiet, show_progress
+from nerbench.flows.launch import quiet
+from nerbench.flows.progress_display import show_progress
 from nerbench.flows.sweeps import Sweep, changed, measure
 from nerbench.tasks.comparison.compare import Comparison, Query
 from nerbench.tasks.comparison.compare import compare as compare_runs

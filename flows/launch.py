@@ -1,18 +1,15 @@
-"""Run flows from the command line or from Python: quiet Prefect, progress on stderr."""
+"""Run flows from the command line or from Python, with quiet libraries and a Prefect server."""
 
 import gc
-import logging
 import os
-import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from nerbench.artifacts.terminal_escaping import escaped
 from nerbench.flows import server
+from nerbench.flows.progress_display import show_progress
 from nerbench.flows.terminal import verbosity
 from nerbench.tasks.child_process import CALM
-from nerbench.tasks.progress import at_most_every
 
 # Prefect and transformers read these on import. Values that the user has set take precedence.
 QUIET = {
@@ -28,9 +25,6 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "true",
     **CALM,
 }
-OURS = ("nerbench.artifacts", "nerbench.flows", "nerbench.tasks")
-LOG_EVERY_S = 30.0
-"""How often progress is written to a log file."""
 
 
 def start_prefect() -> None:
@@ -63,77 +57,3 @@ def prefect_running(*, live: bool = True) -> Iterator[None]:
         # The heartbeat thread delays every exit by a second, and a run in a terminal needs no heartbeat.
         with server.ready(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield
-
-
-@contextmanager
-def show_progress(first: str = "working", *, live: bool = True) -> Iterator[None]:
-    """Show nerbench's warnings as lines on stderr, and progress: one `live` line if stderr is a terminal, otherwise a
-    line every LOG_EVERY_S seconds.
-
-    With `-v`, every message is a line; with `-q`, none is shown. In a notebook, the live line has a progress bar, and
-    every model has two separate lines.
-    """
-    from rich.console import Console
-
-    from nerbench.flows.notebook import LiveLine, is_notebook
-    from nerbench.flows.terminal import escaping
-
-    if is_notebook() and verbosity() == "normal":
-        with (
-            LiveLine(first) as shown,
-            _listening(OURS, _Lines(logging.WARNING, lambda text: print(f"warning: {text}"))),
-            _listening(("nerbench.models",), _Lines(logging.INFO, print)),
-            _listening(("nerbench.progress",), shown),
-        ):
-            yield
-        return
-
-    console = escaping(Console(stderr=True, quiet=verbosity() == "quiet"))
-
-    def line(text: str, style: str | None = None) -> None:
-        console.print(text, style=style, soft_wrap=True, markup=False, highlight=False)
-
-    if verbosity() == "verbose":
-        with _listening((*OURS, "nerbench.progress", "nerbench.models"), _Lines(logging.INFO, line)):
-            line(first)
-            yield
-        return
-    warner = _Lines(logging.WARNING, lambda text: line(f"warning: {text}", "yellow"))
-    with _listening(OURS, warner):
-        if not (live and sys.stderr.isatty()) or verbosity() == "quiet":
-            with _listening(
-                ("nerbench.progress",), _Lines(logging.INFO, at_most_every(LOG_EVERY_S, line, at_once=False))
-            ):
-                yield
-            return
-        with (
-            console.status(first) as status,
-            _listening(("nerbench.progress",), _Lines(logging.INFO, status.update)),
-        ):
-            yield
-
-
-@contextmanager
-def _listening(names: tuple[str, ...], handler: logging.Handler) -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in names]
-    for logger in loggers:
-        logger.setLevel(handler.level)
-        logger.addHandler(handler)
-        logger.propagate = False
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeHandler(handler)
-            logger.propagate = True
-
-
-class _Lines(logging.Handler):
-    """Pass every message to a function."""
-
-    def __init__(self, level: int, show: Callable[[str], None]) -> None:
-        super().__init__(level)
-        self.show = show
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.show(escaped(record.getMessage()))

@@ -9,7 +9,7 @@ from nerbench.artifacts.errors import InputError
 from nerbench.flows.commands.artifacts import app
 from nerbench.flows.commands.completion import complete_reference
 from nerbench.flows.commands.options import Json, configured
-from nerbench.flows.launch import show_progress
+from nerbench.flows.progress_display import show_progress
 from nerbench.flows.terminal import print_json, print_note
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import typer
 
 from nerbench.flows.commands.completion import complete_model
 from nerbench.flows.commands.options import Json, configured
-from nerbench.flows.launch import show_progress
+from nerbench.flows.progress_display import show_progress
 from nerbench.flows.terminal import console, echo, print_json, print_note, print_table
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nerbench.flows.commands.options import Quiet, Verbose, tell
-from nerbench.flows.launch import quiet, show_progress
+from nerbench.flows.launch import quiet
+from nerbench.flows.progress_display import show_progress
 from nerbench.flows.terminal import ask, print_note, print_table
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import typer
 
 from nerbench.flows.commands.completion import complete_reference
 from nerbench.flows.commands.options import Json, configured
-from nerbench.flows.launch import quiet, show_progress
+from nerbench.flows.launch import quiet
+from nerbench.flows.progress_display import show_progress
 from nerbench.flows.terminal import console, echo, print_json, print_note, print_table
 
 if TYPE_CHECKING:

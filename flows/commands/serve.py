@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nerbench.flows.commands.options import configured
-from nerbench.flows.launch import quiet, show_progress
+from nerbench.flows.launch import quiet
+from nerbench.flows.progress_display import show_progress
 from nerbench.flows.terminal import print_note
 
 if TYPE_CHECKING:

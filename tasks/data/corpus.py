@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +19,7 @@ from nerbench.tasks.config import FIELDS_OF, DatasetConfig, GoldConfig
 from nerbench.tasks.data.alignment import Alignment, align_annotation
 from nerbench.tasks.data.arrow_cache import ArrowCache, Column, cache_as_arrow
 from nerbench.tasks.data.readers import FILE_FORMATS, NO_REPAIRS, Repairs, Sentence, Source, read_splits
-from nerbench.tasks.data.splits import read_divided, undivided, unit_order
+from nerbench.tasks.data.splits import read_divided, undivided
 from nerbench.tasks.data.tag_schemes import (
     Scheme,
     SchemeEvidence,
@@ -204,21 +203,6 @@ def pick_split(corpora: Mapping[str, Corpus], split: str, config: DatasetConfig)
             f"dataset {config.name}", f"it has no {split} split", f"declare one, or choose among {', '.join(corpora)}"
         )
     return corpora[split]
-
-
-def take_share(corpus: Corpus, share: float, seed: int) -> Corpus:
-    """A share of the documents of a corpus, or of its sentences if it has no documents; at least one.
-
-    The seed chooses them. A larger share contains the smaller ones of the same seed.
-    """
-    if share == 1:
-        return corpus
-    units = np.arange(len(corpus.words)) if corpus.documents is None else np.asarray(corpus.documents)
-    order = unit_order(int(units[-1]) + 1, seed)
-    kept = np.isin(units, order[: max(1, round(share * len(order)))])
-    words, tags = (Column.of([*compress(lists, kept)]) for lists in (corpus.words, corpus.tags))
-    documents = None if corpus.documents is None else np.unique(units[kept], return_inverse=True)[1].tolist()
-    return replace(corpus, words=words, tags=tags, documents=documents)
 
 
 def read_whole(source: Source, evidence: SchemeEvidence) -> ArrowCache:

@@ -20,7 +20,7 @@ from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.inference.loading import resolve_device
 from nerbench.tasks.inference.tagger_evaluation import started_tagger
 from nerbench.tasks.inference.tagger_process import RunningTagger, running_tagger
-from nerbench.tasks.measuring.samples import Amount, summarise
+from nerbench.tasks.measuring.latency_statistics import Amount, summarise
 from nerbench.tasks.measuring.speed_rows import first_sentences, latency_rows, sizes
 from nerbench.tasks.results.rows import write_measured
 from nerbench.tasks.run_identity import Run

@@ -12,8 +12,8 @@ from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import describe, open_corpus
 from nerbench.tasks.inference.loading import resolve_device
 from nerbench.tasks.measuring.interrupted_sweeps import opened_journal
+from nerbench.tasks.measuring.latency_statistics import summarise
 from nerbench.tasks.measuring.plan import REFERENCE, Group, plan, tags_words
-from nerbench.tasks.measuring.samples import summarise
 from nerbench.tasks.measuring.subjects import Subject
 from nerbench.tasks.measuring.sweep import Measured, sweep
 from nerbench.tasks.results.rows import write_measured

@@ -25,8 +25,8 @@ from nerbench.tasks.child_process import Emit, Job, run_child
 from nerbench.tasks.config import BenchmarkConfig, SpeedConfig
 from nerbench.tasks.inference.loading import resolve_device
 from nerbench.tasks.measuring.interrupted_sweeps import Journal
+from nerbench.tasks.measuring.latency_statistics import Amount
 from nerbench.tasks.measuring.plan import OUT_OF_MEMORY, REFERENCE, Cell, Group, failure, tags_words
-from nerbench.tasks.measuring.samples import Amount
 from nerbench.tasks.progress import clock, logger
 
 log = logging.getLogger(__name__)

@@ -22,8 +22,9 @@ from transformers import (
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.config import DatasetConfig, ModelConfig
-from nerbench.tasks.data.corpus import Corpus, load_splits, pick_split, take_share
+from nerbench.tasks.data.corpus import Corpus, load_splits, pick_split
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
+from nerbench.tasks.data.train_share import take_share
 from nerbench.tasks.inference.loading import (
     DEFAULT_WINDOW,
     REACHABLE,

@@ -15,6 +15,7 @@ from nerbench.tasks.child_process import Emit, Job, serve
 from nerbench.tasks.inference.loading import load_tagger, resolve_device
 from nerbench.tasks.inference.prediction import predict_block
 from nerbench.tasks.inference.tagger import Tagger
+from nerbench.tasks.measuring.latency_statistics import fewest_samples, summarise
 from nerbench.tasks.measuring.process.backends import config_of, import_code
 from nerbench.tasks.measuring.process.child import WARM_UP_CALLS, name_of
 from nerbench.tasks.measuring.process.clock import Limits, calibrate, host_seconds, sample, warm_up
@@ -28,7 +29,6 @@ from nerbench.tasks.measuring.process.machine_state import (
     weights_bytes,
 )
 from nerbench.tasks.measuring.process.work import real_chunks
-from nerbench.tasks.measuring.samples import fewest_samples, summarise
 
 
 def measure(job: Job, emit: Emit) -> Job:

@@ -12,10 +12,10 @@ from nerbench.tasks.inference.loading import dtype_of
 from nerbench.tasks.inference.prediction import predict_block
 from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.inference.tokenization import tokenize, windows
+from nerbench.tasks.measuring.latency_statistics import Amount
 from nerbench.tasks.measuring.plan import Cell
 from nerbench.tasks.measuring.process.backends import SEED, Loaded, compiled
 from nerbench.tasks.measuring.process.clock import Call, Stopwatch, host_seconds, stopwatch
-from nerbench.tasks.measuring.samples import Amount
 from nerbench.tasks.training.batches import collate
 
 Batch = dict[str, torch.Tensor]

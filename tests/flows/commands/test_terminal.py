@@ -13,7 +13,7 @@ from rich.text import Text
 
 from nerbench.flows import terminal
 from nerbench.flows.cli import status_of
-from nerbench.flows.launch import show_progress
+from nerbench.flows.progress_display import show_progress
 from nerbench.flows.terminal import console, echo, print_json, print_note, print_scores, print_table, set_verbosity
 
 NAMES = ("precision", "recall", "F1", "conlleval", "LOC", "MISC", "ORG", "PER")

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from nerbench.tasks.measuring.samples import fewest_samples, supported
+from nerbench.tasks.measuring.latency_statistics import fewest_samples, supported
 
 
 def too_few(n: int, percent: int) -> bool:

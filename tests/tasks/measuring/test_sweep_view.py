@@ -10,8 +10,8 @@ from sweeping import tiny
 
 from nerbench.flows import terminal
 from nerbench.tasks.environment import environment, machine
+from nerbench.tasks.measuring.latency_statistics import Amount
 from nerbench.tasks.measuring.plan import Cell, Group
-from nerbench.tasks.measuring.samples import Amount
 from nerbench.tasks.measuring.speed_rows import memory_row, speed_row
 from nerbench.tasks.measuring.sweep import Measured
 from nerbench.tasks.measuring.sweep_view import (

@@ -11,9 +11,9 @@ from sweeping import TINY
 
 from nerbench.tasks.config import BenchmarkConfig, SpeedConfig
 from nerbench.tasks.measuring.interrupted_sweeps import Journal
+from nerbench.tasks.measuring.latency_statistics import summarise
 from nerbench.tasks.measuring.plan import plan
 from nerbench.tasks.measuring.process.clock import Limits, sample, stopwatch, warm_up
-from nerbench.tasks.measuring.samples import summarise
 from nerbench.tasks.measuring.subjects import find_subjects
 from nerbench.tasks.measuring.sweep import Measured, sweep
 

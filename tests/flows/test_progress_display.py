@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from nerbench.flows.launch import show_progress
+from nerbench.flows.progress_display import show_progress
 from nerbench.flows.terminal import set_verbosity
 
 

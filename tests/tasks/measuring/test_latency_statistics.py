@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from nerbench.tasks.measuring.samples import Amount, hierarchical, statistics, stretched, summarise
+from nerbench.tasks.measuring.latency_statistics import Amount, hierarchical, statistics, stretched, summarise
 
 SAMPLES = [[0.1, 0.3, 0.2], [0.5, 0.4], [0.35]]
 

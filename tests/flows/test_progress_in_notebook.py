@@ -5,7 +5,7 @@ import logging
 import pytest
 from rich.console import Console
 
-from nerbench.flows.notebook import LiveLine, _drawn, is_notebook
+from nerbench.flows.progress_display import LiveLine, _drawn, is_notebook
 
 
 def text(shown: object) -> str:

@@ -12,7 +12,7 @@ they differ by more than their samples' means do by chance, the plain percentile
 for three, and 85 % for five. It is therefore stretched about the estimate, on the scale of ratios, by
 t / z * sqrt(P / (P - 1)) for P processes and Student's t with P - 1 degrees of freedom (2.7 for three, 1.6 for five),
 as Hesterberg (2015) expands percentile intervals: it then covers 96 %, and more where processes are alike
-(`pytest -m slow tests/tasks/measuring/test_samples.py`). One process has no interval.
+(`pytest -m slow tests/tasks/measuring/test_latency_statistics.py`). One process has no interval.
 """
 
 import math
