@@ -223,4 +223,4 @@ def test_commands_print_through_the_terminal_module_only() -> None:
     commands = Path(__file__).parents[3] / "flows"
     direct = re.compile(r"(?<![\w.])print\((?!.*file=file)|\bConsole\(|traceback\.print_|std(out|err)\.write")
     found = {path.name for path in commands.rglob("*.py") if direct.search(path.read_text())}
-    assert found == {"terminal.py", "launch.py"}
+    assert found == {"terminal.py", "progress_display.py"}
