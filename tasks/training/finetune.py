@@ -5,14 +5,10 @@ newest checkpoint. The events are training steps and evaluations. The result has
 """
 
 import math
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from accelerate.utils import find_executable_batch_size
 from transformers import PreTrainedModel, Trainer
 
 from nerbench.artifacts.errors import RunFailedError
@@ -25,11 +21,9 @@ from nerbench.tasks.inference.tagger import LoadedTokenizer
 from nerbench.tasks.training.arguments import resolve_precision
 from nerbench.tasks.training.distributed import ranks
 from nerbench.tasks.training.launch import folder_sha256
+from nerbench.tasks.training.out_of_memory import largest_that_fits, memory_errors
 from nerbench.tasks.training.setup import make_trainer, prepare
 from nerbench.tasks.training.stop_and_resume import callbacks, newest_checkpoint, step_of
-
-SMALLEST_BATCH = 8
-"""Tokens; training fails if a batch of this size does not fit into memory either."""
 
 
 def finetune(job: Job, emit: Emit) -> Job:
@@ -39,31 +33,12 @@ def finetune(job: Job, emit: Emit) -> Job:
     RunFailedError if no batch size fits, the loss is not finite, or SIGTERM arrives (after a last checkpoint).
     """
     model = ModelConfig(**job["model"])
-    with _memory_errors(model):
-        return _what_fits(model, job, emit) if model.processes == 1 else _finetune(model, job, emit)
 
+    def attempt(model: ModelConfig) -> Job:
+        return _finetune(model, job, emit)
 
-def _what_fits(model: ModelConfig, job: Job, emit: Emit) -> Job:
-    work = Path(job["work"])
-    halved = work / "batch_tokens"  # an interrupted training resumes with this size
-    batch_tokens = int(halved.read_text()) if halved.exists() else model.batch_tokens
-
-    def halve() -> int:
-        nonlocal batch_tokens
-        batch_tokens //= 2
-        shutil.rmtree(work, ignore_errors=True)  # its checkpoints are from larger batches
-        work.mkdir(parents=True)
-        halved.write_text(str(batch_tokens))
-        return batch_tokens if batch_tokens >= SMALLEST_BATCH else 0
-
-    def attempt(batch_tokens: int) -> Job:
-        accumulation = model.gradient_accumulation * round(model.batch_tokens / batch_tokens)
-        smaller = {"batch_tokens": batch_tokens, "gradient_accumulation": accumulation}
-        return _finetune(model.model_copy(update=smaller), job, emit)
-
-    search = find_executable_batch_size(attempt, starting_batch_size=batch_tokens, reduce_batch_size_fn=halve)
-    result: Job = search()
-    return result
+    with memory_errors(model):
+        return largest_that_fits(attempt, model, Path(job["work"])) if model.processes == 1 else attempt(model)
 
 
 def _finetune(model: ModelConfig, job: Job, emit: Emit) -> Job:
@@ -103,21 +78,6 @@ def _refuse_another_base(model: ModelConfig, expected: str | None) -> None:
     """Raise RunFailedError if the base has changed since the training was planned and identified."""
     if expected and folder_sha256(str(model.base)) != expected:
         raise RunFailedError(f"the base {model.base} changed while {model.name} was prepared; run again")
-
-
-@contextmanager
-def _memory_errors(model: ModelConfig) -> Iterator[None]:
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        text = str(error).lower()
-        if "no executable batch size" in text:
-            remedy = "give a smaller max_length, or a smaller base"
-            raise RunFailedError(f"out of memory even with batch_tokens {SMALLEST_BATCH}; {remedy}") from error
-        if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
-            problem = f"out of memory with batch_tokens {model.batch_tokens} and max_length {model.max_length}"
-            raise RunFailedError(f"{problem}; halve batch_tokens, or give a smaller max_length") from error
-        raise
 
 
 def _save(network: PreTrainedModel, tokenizer: LoadedTokenizer, output: Path) -> None:
