@@ -310,6 +310,8 @@ class ArtifactRef(ArtifactKey):
     """The kind of artifact."""
     label_map: dict[str, str] = Field(default_factory=dict)
     """As in its manifest."""
+    is_pinned: bool = True
+    """Whether it identifies its predictions, so that they may be kept and must not change; some taggers do not."""
 
     def require_weights(self) -> None:
         """Raise InputError for what cannot be loaded: taggers and imported predictions."""

@@ -293,6 +293,7 @@ class Store:
             store=self.url,
             kind=manifest.kind,
             label_map=manifest.label_map,
+            is_pinned=manifest.tagger is None or manifest.tagger.pinned,
         )
 
     def _summary(self, key: ArtifactKey, aliases: tuple[str, ...]) -> ArtifactSummary:

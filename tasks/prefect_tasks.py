@@ -28,6 +28,7 @@ from nerbench.tasks.comparison import quality_gate, reproducibility, robustness
 from nerbench.tasks.config import Config
 from nerbench.tasks.data import corpus_refs
 from nerbench.tasks.data.corpus_refs import CorpusRef
+from nerbench.tasks.data.label_matching import check_labels
 from nerbench.tasks.inference import canary, evaluation_cache, processes, sharding, tagger_evaluation
 from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, Shard
 from nerbench.tasks.inference.prediction_files import n_blocks
@@ -83,7 +84,11 @@ promote = as_task(_promote, "promote {artifact.name}", **STORAGE)
 
 
 def _look_up(artifact: ArtifactRef, corpus: CorpusRef, config: Config, run_id: str) -> EvaluationPlan:
-    """Whether predictions for this model, these words and these settings exist and are intact."""
+    """Whether predictions for this model, these words and these settings exist and are intact.
+
+    Raises LabelError, before anything is loaded, if the corpus lacks types of the model.
+    """
+    check_labels(artifact, corpus.types, config.benchmark)
     return evaluation_cache.plan(
         artifact, corpus.words_sha256, config.benchmark, config.results, config.taggers, run_id
     )
@@ -123,9 +128,9 @@ read_corpus = as_task(corpus_refs.read_corpus, "read {dataset.name}", **STORAGE)
 perturb_corpus = as_task(corpus_refs.perturb_corpus, "perturb {clean.dataset.name}", **STORAGE)
 look_up = as_task(_look_up, f"look up {_ON_CORPUS}", **STORAGE)
 split_corpus = as_task(_split_corpus, "cut {corpus.place} into shards", **STORAGE)
-find_shards = as_task(sharding.find_shards, "look up shards of {artifact.name}", **STORAGE)
+find_shards = as_task(sharding.find_shards, "look up shards of {plan.model}", **STORAGE)
 evaluate = as_task(_evaluate, f"evaluate {_ON_CORPUS}{{shard.place}}", **STORAGE)
-join_shards = as_task(sharding.join_shards, "join the shards of {artifact.name}", **STORAGE)
+join_shards = as_task(sharding.join_shards, "join the shards of {plan.model}", **STORAGE)
 check_canary = as_task(_check_canary, f"infer a share again: {_ON_CORPUS}")
 write_predictions = as_task(
     rows.write_predictions, "write predictions of {artifact.name} against {corpus.gold_name}", **STORAGE

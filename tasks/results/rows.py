@@ -17,7 +17,7 @@ from nerbench.tasks.data.arrow_cache import Column
 from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.environment import environment, machine
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, keep_date
-from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES, is_pinned
+from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES
 from nerbench.tasks.run_identity import Run, utc_now
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.score_predictions import NamedPredictions, name_predictions
@@ -134,7 +134,7 @@ def write_predictions(  # noqa: PLR0913, PLR0917 - whose predictions, and where 
         keep_date(open_root(run.results), record, key, date)
     read_as = {"kind": artifact.kind, "label_map": named.label_map, "n_unmapped": len(named.unmapped)}
     unparsed = int((record.counts or {}).get(PARSE_FAILURES, 0)) or None
-    read_as |= {"pinned": None if is_pinned(artifact) else False, "n_unparsed": unparsed}
+    read_as |= {"pinned": None if artifact.is_pinned else False, "n_unparsed": unparsed}
     read_as |= {"n_unaligned": corpus.n_unaligned, "n_left_out": corpus.n_left_out}
     read_as["backend"] = benchmark.backend if artifact.kind == "model" else None
     read_as["perturbation"] = corpus.perturbation.name if corpus.perturbation else None
