@@ -292,6 +292,11 @@ class ArtifactKey(Record):
     artifact_id: Digest
     """The sha256 of its manifest."""
 
+    @property
+    def exact_name(self) -> str:
+        """A reference to exactly this version."""
+        return f"{self.name}@sha256:{self.artifact_id[:12]}"
+
 
 class ArtifactRef(ArtifactKey):
     """An artifact that was found: small enough to be passed between tasks, enough to load it anywhere."""

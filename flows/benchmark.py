@@ -86,8 +86,8 @@ def benchmark_models(recorder: RunRecorder, config: Config, artifacts: Sequence[
     for one in scored:
         write_scores(recorder, one)
     if config.metrics:
-        for one in scored:
-            score_user_metrics(recorder, config, one)
+        for artifact, (corpus, *_), _ in evaluated:
+            score_user_metrics(recorder, config, artifact, corpus.dataset.name)
         run_functions(recorder, config, artifacts, corpora)
     for model in config.base_models:
         summarise_seeds(recorder, model)

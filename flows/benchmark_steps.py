@@ -19,6 +19,7 @@ from nerbench.tasks.progress import milestones
 from nerbench.tasks.results.query import is_headline, place_of, score_in_words
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.seeds import seed_rows
+from nerbench.tasks.scoring.stored_predictions import Predicted
 
 
 class Evaluated(NamedTuple):
@@ -132,22 +133,21 @@ def check_canaries(recorder: RunRecorder, config: Config, planned: Sequence[Plan
 class Scored(NamedTuple):
     """The scores of one model on one data set."""
 
-    artifact: ArtifactRef
-    dataset: str
+    predicted: list[Predicted]
+    """One per annotation, as `analysed`."""
     rows: list[PrefectFuture[Sequence[Row]]]
     """One per annotation and chunk of labels."""
     analysed: list[PrefectFuture[Analysed]]
-    """One per annotation."""
 
 
 def score_model(recorder: RunRecorder, config: Config, evaluated: Evaluated) -> Scored:
     """Store predictions, count matches with every annotation, then score the labels in parallel."""
-    artifact, run, chunk = evaluated.artifact, recorder.run, config.runner.cells_per_task
-    scored = Scored(artifact, evaluated.annotations[0].dataset.name, [], [])
-    with recorder.guard(artifact.name):
+    run, chunk, scored = recorder.run, config.runner.cells_per_task, Scored([], [], [])
+    with recorder.guard(evaluated.artifact.name):
         for corpus in evaluated.annotations:
-            predicted, counted = tasks.count(run, artifact, evaluated.record, corpus, config)
+            predicted, counted = tasks.count(run, evaluated.artifact, evaluated.record, corpus, config)
             recorder.note_predictions(predicted)
+            scored.predicted.append(predicted)
             scored.analysed.append(tasks.analyse.submit(run, predicted, config.benchmark))
             for at in range(0, len(counted.labels), chunk):
                 labels = counted.labels[at : at + chunk]
@@ -156,29 +156,29 @@ def score_model(recorder: RunRecorder, config: Config, evaluated: Evaluated) -> 
 
 
 def write_scores(recorder: RunRecorder, scored: Scored) -> None:
-    """Write the rows of one model on one data set."""
-    with recorder.guard(scored.artifact.name):
+    """Write the rows of one model on one data set, if it could be counted."""
+    if not scored.predicted:
+        return
+    predicted = scored.predicted[0]
+    with recorder.guard(predicted.model):
         rows = [row for future in scored.rows for row in future.result()]
         for future in scored.analysed:
             analysed = future.result()
             recorder.note(analysed.tables)
             rows += analysed.metrics
-        recorder.note({"metrics": tasks.write_metrics(recorder.run, scored.artifact, scored.dataset, rows)})
+        recorder.note({"metrics": tasks.write_metrics(recorder.run, predicted, rows)})
         recorder.metrics += rows
         for row in (row for row in rows if is_headline(row) and row["value"] is not None):
-            milestones.info("%s: %s on %s", scored.artifact.name, score_in_words(row), place_of(row))
+            milestones.info("%s: %s on %s", predicted.model, score_in_words(row), place_of(row))
 
 
-def score_user_metrics(recorder: RunRecorder, config: Config, scored: Scored) -> None:
+def score_user_metrics(recorder: RunRecorder, config: Config, artifact: ArtifactRef, dataset: str) -> None:
     """Custom metrics for one model and data set, one after another, because they may load the model."""
-    with recorder.guard(f"{scored.artifact.name} (custom metrics)"):
-        rows = [
-            row
-            for predicted in recorder.predictions(scored.artifact, scored.dataset)
-            for row in tasks.score_user_metrics(recorder.run, predicted, config, scored.artifact)
-        ]
-        if rows:
-            recorder.note({"metrics": tasks.write_user_metrics(recorder.run, scored.artifact, scored.dataset, rows)})
+    with recorder.guard(f"{artifact.name} (custom metrics)"):
+        predicted = recorder.predictions(artifact.artifact_id, dataset)
+        scored = [tasks.score_user_metrics(recorder.run, one, config, artifact) for one in predicted]
+        if rows := [row for rows in scored for row in rows]:
+            recorder.note({"metrics": tasks.write_user_metrics(recorder.run, predicted[0], rows)})
             recorder.metrics += rows
 
 
@@ -197,9 +197,10 @@ def run_functions(
     with recorder.guard("custom functions"):
         annotations = [corpus for of_dataset in corpora for corpus in of_dataset]
         for artifact in (None, *artifacts):
-            if not functions_over(config, artifact):
+            if not functions_over(config, of_model=artifact is not None):
                 continue
-            predicted = recorder.predictions(artifact) if artifact else []
+            artifact_id = artifact.artifact_id if artifact else None
+            predicted = recorder.predictions(artifact_id)
             if rows := tasks.run_functions(recorder.run, config, artifact, annotations, predicted):
-                recorder.note({"custom": tasks.write_custom(recorder.run, artifact, rows)})
+                recorder.note({"custom": tasks.write_custom(recorder.run, artifact_id, rows)})
                 recorder.custom += rows

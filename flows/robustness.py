@@ -48,7 +48,7 @@ def score_model(
 ) -> None:
     """Score one model on the perturbations of one data set, if it has predictions for all of them and for the clean
     split; otherwise, the run has already failed."""
-    own = [one for one in recorder.predictions(artifact, dataset) if one.gold == dataset]
+    own = [one for one in recorder.predictions(artifact.artifact_id, dataset) if one.gold == dataset]
     if not own or (config.robustness and len(perturbed) < len(config.robustness.perturbations)):
         return
     with recorder.guard(f"{artifact.name} (robustness)"):

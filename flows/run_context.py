@@ -114,11 +114,9 @@ class RunRecorder:
         self.note({"predictions": predicted.uri})
         self.predicted.append(predicted)
 
-    def predictions(self, artifact: ArtifactRef, dataset: str | None = None) -> list[Predicted]:
-        """The scored predictions of a model, on one data set or all, for all annotations."""
-        return [
-            one for one in self.predicted if one.artifact_id == artifact.artifact_id and dataset in (None, one.dataset)
-        ]
+    def predictions(self, artifact_id: str | None, dataset: str | None = None) -> list[Predicted]:
+        """The scored predictions of a model (None: of no model), on one data set or all, for all annotations."""
+        return [one for one in self.predicted if one.artifact_id == artifact_id and dataset in (None, one.dataset)]
 
     def note_evaluation(self, artifact: ArtifactRef, evaluate_s: float | None) -> None:
         """Record that a model was evaluated in `evaluate_s` seconds, or (None) that its predictions were cached."""

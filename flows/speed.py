@@ -8,7 +8,7 @@ from prefect import flow
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.clone_check import require_installed
-from nerbench.flows.gate import enforce, exact_name
+from nerbench.flows.gate import enforce
 from nerbench.flows.request import DEFAULT_REQUEST, References, Request, admit_references, configuration, in_form
 from nerbench.flows.run_context import RunRecorder, recorded
 from nerbench.tasks import prefect_tasks as tasks
@@ -46,7 +46,7 @@ def measure_model(recorder: RunRecorder, config: Config, artifact: ArtifactRef, 
     with recorder.guard(artifact.name):
         measured = tasks.measure(recorder.run, artifact, corpus, config)
         recorder.note(measured.tables)
-        enforce(recorder, f"speed of {exact_name(artifact)}", measured.judged)
+        enforce(recorder, f"speed of {artifact.exact_name}", measured.judged)
 
 
 def sweep_models(recorder: RunRecorder, config: Config, artifacts: Sequence[ArtifactRef]) -> None:

@@ -180,7 +180,7 @@ def _run_functions(
     predicted: Sequence[Predicted],
 ) -> list[Row]:
     """The `custom` rows of a user's benchmark functions over one model, or (None) of those that take none."""
-    functions = user_scores.functions_over(config, artifact)
+    functions = user_scores.functions_over(config, of_model=artifact is not None)
     with gpu_slots(config.benchmark.device) if any("model" in one.handles for one in functions) else nullcontext():
         found = user_scores.run_user_functions(config, functions, artifact, annotations, predicted)
     return [run.columns | row for row in found]
@@ -197,9 +197,9 @@ score = as_task(_score, _labels_named, **STORAGE)  # type: ignore[arg-type] # Pr
 score_user_metrics = as_task(_score_user_metrics, f"score {_BESIDE_GOLD}: custom metrics")
 run_functions = as_task(_run_functions, _over)  # type: ignore[arg-type] # as above
 analyse = as_task(analysis.analyse, f"analyse {_BESIDE_GOLD}", **STORAGE)
-write_metrics = as_task(rows.write_metrics, "write metrics of {artifact.name} on {dataset}", **STORAGE)
+write_metrics = as_task(rows.write_metrics, "write metrics of {predicted.model} on {predicted.dataset}", **STORAGE)
 write_user_metrics = as_task(
-    rows.write_user_metrics, "write your own metrics of {artifact.name} on {dataset}", **STORAGE
+    rows.write_user_metrics, "write your own metrics of {predicted.model} on {predicted.dataset}", **STORAGE
 )
 write_custom = as_task(rows.write_custom, "write values of custom functions", **STORAGE)
 write_seeds = as_task(rows.write_seeds, "write mean and deviation of {name}", **STORAGE)
@@ -217,7 +217,7 @@ write_missing = as_task(rescoring.write_missing, "add to the metrics of {run.run
 
 
 find_changed = as_task(reproducibility.changed, "compare with earlier runs", name="find_changed", **STORAGE)
-find_baseline = as_task(quality_gate.find_baseline, "find the baseline of {artifact.name}", **STORAGE)
+find_baseline = as_task(quality_gate.find_baseline, "find the baseline of {model}", **STORAGE)
 compare = as_task(
     quality_gate.measure_stored,
     "judge {candidate.model} on {candidate.dataset} against {candidate.gold}",

@@ -60,9 +60,9 @@ def score_perturbed(
         counted = count_predictions(run.results, artifact, record, corpus, config, named)
         scored = (row for label in counted.labels for row in score_counts(run.results, counted, label, config))
         rows += metric_rows(run, predicted[-1], scored)
-    tables = {"metrics": write_perturbed_metrics(run, artifact, clean.dataset, rows)}
+    tables = {"metrics": write_perturbed_metrics(run, clean, rows)}
     found = measure_drops(config, clean, perturbed, predicted)
-    tables["robustness"] = write_robustness(run, artifact, clean.dataset, found)
+    tables["robustness"] = write_robustness(run, clean, found)
     return PerturbedScores(predicted, found, tables)
 
 

@@ -30,40 +30,43 @@ def metric_rows(run: Run, predicted: Predicted, scored: Iterable[Row]) -> list[R
     return [known | row for row in scored]
 
 
-def write_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]) -> str:
-    """Write the `metrics` rows of one model on one data set, for all annotations. Returns the location."""
-    key = metrics_key(run.run_id, artifact.artifact_id, dataset)
+def write_metrics(run: Run, predicted: Predicted, rows: Sequence[Row]) -> str:
+    """Write the `metrics` rows of one model on one data set, for all annotations. Returns the location.
+
+    `predicted`: the predictions scored against any of the annotations, as for the next functions.
+    """
+    key = metrics_key(run.run_id, predicted.artifact_id, predicted.dataset)
     return write_table(run.results, "metrics", list(rows), date=run.date, key=key)
 
 
-def write_user_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]) -> str:
+def write_user_metrics(run: Run, predicted: Predicted, rows: Sequence[Row]) -> str:
     """Write the rows of custom metrics. Returns the location.
 
     Rows of an earlier attempt stay, because a metric that times the model differs each time.
     """
-    key = table_key(run.run_id, "own", artifact.artifact_id, dataset)
+    key = table_key(run.run_id, "own", predicted.artifact_id, predicted.dataset)
     written = find_table_file(run.results, "metrics", key, run.date)
     return written or write_table(run.results, "metrics", list(rows), date=run.date, key=key)
 
 
-def write_perturbed_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]) -> str:
+def write_perturbed_metrics(run: Run, clean: Predicted, rows: Sequence[Row]) -> str:
     """Write the `metrics` rows of one model on all perturbations of one data set. Returns the location."""
-    key = table_key(run.run_id, "perturbed", artifact.artifact_id, dataset)
+    key = table_key(run.run_id, "perturbed", clean.artifact_id, clean.dataset)
     return write_table(run.results, "metrics", list(rows), date=run.date, key=key)
 
 
-def write_robustness(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]) -> str:
+def write_robustness(run: Run, clean: Predicted, rows: Sequence[Row]) -> str:
     """Write the `robustness` rows of one model on one data set. Returns the location."""
-    key = table_key(run.run_id, "robustness", artifact.artifact_id, dataset)
+    key = table_key(run.run_id, "robustness", clean.artifact_id, clean.dataset)
     return write_table(run.results, "robustness", [run.columns | row for row in rows], date=run.date, key=key)
 
 
-def write_custom(run: Run, artifact: ArtifactRef | None, rows: Sequence[Row]) -> str:
+def write_custom(run: Run, artifact_id: str | None, rows: Sequence[Row]) -> str:
     """Write the rows of benchmark functions for one model, or for none. Returns the location.
 
     Rows of an earlier attempt stay, because durations differ each time.
     """
-    key = table_key(run.run_id, "custom", artifact.artifact_id if artifact else "")
+    key = table_key(run.run_id, "custom", artifact_id or "")
     written = find_table_file(run.results, "custom", key, run.date)
     return written or write_table(run.results, "custom", list(rows), date=run.date, key=key)
 

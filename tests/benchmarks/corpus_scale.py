@@ -140,7 +140,7 @@ def score(config: Any, name: str) -> Row:
     laps["intervals"] = time.process_time()
     analysed = analyse(run, predicted, config.benchmark).metrics
     laps["analyse"] = time.process_time()
-    write_metrics(run, artifact, "made-up", metric_rows(run, predicted, scored) + analysed)
+    write_metrics(run, predicted, metric_rows(run, predicted, scored) + analysed)
     write_run(run, config, {}, "ok")
     times = list(laps.values())
     return {lap: end - start for lap, start, end in zip([*laps][1:], times, times[1:], strict=False)}
