@@ -96,12 +96,10 @@ def benchmark_models(recorder: RunRecorder, config: Config, artifacts: Sequence[
         measure_robustness(recorder, config, artifacts, baselines, corpora)
     hold_to_gate(recorder, config, artifacts, baselines)
     if config.benchmark.speed:
-        from nerbench.flows.speed import measure_model, sweep_models  # its flow takes a tenth of a second
+        from nerbench.flows.speed import measure_models, sweep_models  # its flow takes a tenth of a second
 
-        loadable = {one.artifact.artifact_id: one.artifact for one in evaluated if one.artifact.kind != "predictions"}
-        for artifact in loadable.values():
-            measure_model(recorder, config, artifact, corpora[0][0])
+        measure_models(recorder, config, [artifact for artifact, _, _ in evaluated], corpora[0][0])
         if config.speed.nightly:
-            sweep_models(recorder, config, [one for one in artifacts if one.kind == "model"])
+            sweep_models(recorder, config, artifacts)
     tasks.show("nerbench-results", leaderboard(recorder.metrics))
     track(recorder, config)

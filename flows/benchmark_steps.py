@@ -59,7 +59,7 @@ def evaluate_models(
     evaluated: list[Evaluated] = []
     while waiting:
         planned, waiting = plan_evaluations(recorder, config, waiting)
-        evaluated += carry_out(recorder, config, planned)
+        evaluated += carry_out_evaluations(recorder, config, planned)
         if config.benchmark.canary:
             check_canaries(recorder, config, planned)
     return evaluated
@@ -96,7 +96,7 @@ def plan_evaluations(
     return planned, waiting
 
 
-def carry_out(recorder: RunRecorder, config: Config, planned: Sequence[Planned]) -> list[Evaluated]:
+def carry_out_evaluations(recorder: RunRecorder, config: Config, planned: Sequence[Planned]) -> list[Evaluated]:
     """Submit the shards of all evaluations one after another, and join those of each; cached ones need no worker."""
     submitted = (
         submit(LOCAL if shard.record else config.runner, tasks.evaluate, artifact, corpus, plan, shard, config.results)

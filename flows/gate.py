@@ -17,7 +17,6 @@ from nerbench.tasks.comparison.quality_gate import (
     is_improvement,
     missing,
     promotion,
-    refuse,
 )
 from nerbench.tasks.config import Config, GateConfig, GateRule
 from nerbench.tasks.scoring.metrics import Row
@@ -46,7 +45,7 @@ def hold_to_gate(recorder: RunRecorder, config: Config, artifacts: Sequence[Arti
     """Apply the gate and write all its rows before failing the run."""
     if config.benchmark.check_reproducibility:
         with recorder.guard("unchanged models"):
-            enforce(recorder, "unchanged models", tasks.find_changed(recorder.run, config, recorder.predicted))
+            recorder.enforce("unchanged models", tasks.find_changed(recorder.run, config, recorder.predicted))
     if (gate := config.gate) is None:
         return
     for name in absent_models(config, [artifact.name for artifact in artifacts]):
@@ -56,12 +55,12 @@ def hold_to_gate(recorder: RunRecorder, config: Config, artifacts: Sequence[Arti
         with recorder.guard(f"gate, {artifact.name}"):
             has_baseline, baseline = artifact.artifact_id in baselines, baselines.get(artifact.artifact_id)
             is_first = has_baseline and baseline is None
-            base = None if is_first else _by_annotation(recorder, baseline.artifact_id if baseline else None)
-            predicted = _by_annotation(recorder, artifact.artifact_id)
-            enforce(recorder, artifact.exact_name, judge(config, gate.rules, artifact, predicted, base))
+            base = None if is_first else recorder.by_annotation(baseline.artifact_id if baseline else None)
+            predicted = recorder.by_annotation(artifact.artifact_id)
+            recorder.enforce(artifact.exact_name, judge(config, gate.rules, artifact, predicted, base))
             if gate.promote and has_baseline:
                 promoted = promote(recorder, config, gate, artifact, baseline)
-                enforce(recorder, f"promotion of {artifact.exact_name}", promoted)
+                recorder.enforce(f"promotion of {artifact.exact_name}", promoted)
 
 
 def judge(
@@ -82,24 +81,18 @@ def judge(
     return decide(config.gate or GateConfig(), rows)
 
 
-def _by_annotation(recorder: RunRecorder, artifact_id: str | None) -> dict[Annotation, Predicted]:
-    """The predictions of a model (None: of no model) for clean and for perturbed words."""
-    found = (*recorder.predicted, *recorder.perturbed)
-    return {annotation_of(one): one for one in found if one.artifact_id == artifact_id}
-
-
 def promote(
     recorder: RunRecorder, config: Config, gate: GateConfig, artifact: ArtifactRef, baseline: ArtifactRef | None
 ) -> list[Row]:
     """Move the alias of the baseline if the model is an improvement on the deciding split, or the first baseline."""
     if baseline is None:
-        tasks.promote(artifact, config.store, gate.baseline)
+        tasks.promote(artifact.name, artifact.artifact_id, config.store, gate.baseline)
         return [first_promotion(gate, artifact)]
     if baseline.artifact_id == artifact.artifact_id:
         return []
     decisive = judge_elsewhere(recorder, config, gate, artifact, baseline)
     if is_promoted := is_improvement(decisive):
-        tasks.promote(artifact, config.store, gate.baseline)
+        tasks.promote(artifact.name, artifact.artifact_id, config.store, gate.baseline)
     return promotion(config, gate, decisive, is_promoted=is_promoted)
 
 
@@ -112,15 +105,7 @@ def judge_elsewhere(
     rules: list[GateRule] = [gate.rules[0].model_copy(update={"gold": None})]
     corpora = [tasks.read_corpus(config, dataset) for dataset in config.datasets]
     found: dict[str, dict[Annotation, Predicted]] = {artifact.artifact_id: {}, baseline.artifact_id: {}}
-    for model, (corpus, *_), record in evaluate_models(recorder, config, [artifact, baseline], corpora):
-        predicted = tasks.write_predictions(recorder.run, model, record, corpus, benchmark)
-        found[model.artifact_id][annotation_of(predicted)] = predicted
+    for one in evaluate_models(recorder, config, [artifact, baseline], corpora):
+        predicted = tasks.write_predictions(recorder.run, one.artifact, one.record, one.annotations[0], benchmark)
+        found[predicted.artifact_id][annotation_of(predicted)] = predicted
     return judge(config, rules, artifact, found[artifact.artifact_id], found[baseline.artifact_id])
-
-
-def enforce(recorder: RunRecorder, name: str, rows: Sequence[Row]) -> None:
-    """Record the verdicts, then fail the run if any of them failed."""
-    if rows:
-        recorder.note({"gate": tasks.write_gate(recorder.run, name, rows)})
-        recorder.judged += rows
-        refuse(rows)

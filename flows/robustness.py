@@ -39,11 +39,11 @@ def measure_robustness(
             of_model = found.setdefault((artifact.artifact_id, corpus.dataset.name), [])
             of_model.append(Perturbed(corpus, record))
         for (artifact_id, dataset), evaluated in found.items():
-            score_model(recorder, config, models[artifact_id], dataset, evaluated)
+            score_perturbations(recorder, config, models[artifact_id], dataset, evaluated)
     recorder.add_seconds("robustness_s", time.perf_counter() - started)
 
 
-def score_model(
+def score_perturbations(
     recorder: RunRecorder, config: Config, artifact: ArtifactRef, dataset: str, perturbed: Sequence[Perturbed]
 ) -> None:
     """Score one model on the perturbations of one data set, if it has predictions for all of them and for the clean

@@ -7,7 +7,7 @@ hold a slot of the concurrency limit `gpu` if they run on a GPU.
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import date
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 from uuid import UUID
 
 from prefect.artifacts import (
@@ -30,7 +30,7 @@ from nerbench.tasks.data import corpus_refs
 from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.data.label_matching import check_labels
 from nerbench.tasks.inference import canary, evaluation_cache, processes, sharding, tagger_evaluation
-from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, Shard
+from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, Shard
 from nerbench.tasks.inference.prediction_files import n_blocks
 from nerbench.tasks.measuring import latency, speed_rows, subjects
 from nerbench.tasks.measuring.latency import Measurement
@@ -72,15 +72,15 @@ save_tagger = as_task(tagger_evaluation.save_tagger, "save {tagger.name}", name=
 write_training = as_task(rows.write_training, "write training curve of {artifact.name}", **STORAGE)
 
 
-def _promote(artifact: ArtifactRef, store: str, alias: str) -> None:
+def _promote(name: str, artifact_id: str, store: str, alias: str) -> None:
     """Move the alias of the baseline to a model."""
-    Store(store).set_alias(artifact.name, alias, artifact.artifact_id)
+    Store(store).set_alias(name, alias, artifact_id)
 
 
 resolve = as_task(references.resolve, "resolve {reference}", **STORAGE)
 resolve_one = as_task(references.resolve_one, "resolve {reference}", **STORAGE)
 find_incomplete = as_task(missing_files.find_incomplete, "look for the files of the models", **STORAGE)
-promote = as_task(_promote, "promote {artifact.name}", **STORAGE)
+promote = as_task(_promote, "promote {name}", **STORAGE)
 
 
 def _look_up(artifact: ArtifactRef, corpus: CorpusRef, config: Config, run_id: str) -> EvaluationPlan:
@@ -143,22 +143,6 @@ def _labels_named(parameters: dict[str, Any]) -> str:
     return f"score {predicted.model} against {predicted.gold}: {named}"
 
 
-class Countable(NamedTuple):
-    """Stored predictions and their counts."""
-
-    predicted: Predicted
-    counted: CountedPredictions
-
-
-def _count(run: Run, artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, config: Config) -> Countable:
-    """Write predictions unless an earlier run did, and count them; both read them once."""
-    named = score_predictions.name_predictions(run.results, artifact, record, corpus, config.benchmark)
-    predicted = rows.write_predictions(run, artifact, record, corpus, config.benchmark, named)
-    return Countable(
-        predicted, score_predictions.count_predictions(run.results, artifact, record, corpus, config, named)
-    )
-
-
 def _score(
     run: Run, predicted: Predicted, counted: CountedPredictions, config: Config, labels: Sequence[str]
 ) -> Sequence[Row]:
@@ -192,7 +176,12 @@ def _over(parameters: dict[str, Any]) -> str:
 
 
 _BESIDE_GOLD = "{predicted.model} against {predicted.gold}"
-count = as_task(_count, "write and count predictions of {artifact.name} against {corpus.gold_name}", **STORAGE)
+count = as_task(
+    rows.write_and_count,
+    "write and count predictions of {artifact.name} against {corpus.gold_name}",
+    name="count",
+    **STORAGE,
+)
 score = as_task(_score, _labels_named, **STORAGE)  # type: ignore[arg-type] # Prefect's type asks for more than it uses
 score_user_metrics = as_task(_score_user_metrics, f"score {_BESIDE_GOLD}: custom metrics")
 run_functions = as_task(_run_functions, _over)  # type: ignore[arg-type] # as above

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date as calendar_date
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,12 @@ from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, keep_dat
 from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES
 from nerbench.tasks.run_identity import Run, utc_now
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.scoring.score_predictions import NamedPredictions, name_predictions
+from nerbench.tasks.scoring.score_predictions import (
+    CountedPredictions,
+    NamedPredictions,
+    count_predictions,
+    name_predictions,
+)
 from nerbench.tasks.scoring.stored_predictions import Predicted, metrics_key, predictions_key
 
 
@@ -142,6 +147,22 @@ def write_predictions(  # noqa: PLR0913, PLR0917 - whose predictions, and where 
     read_as["backend"] = benchmark.backend if artifact.kind == "model" else None
     read_as["perturbation"] = corpus.perturbation.name if corpus.perturbation else None
     return Predicted.model_validate(about | read_as | {"uri": uri, "model_sha256": artifact.model_sha256})
+
+
+class Countable(NamedTuple):
+    """Stored predictions and their counts."""
+
+    predicted: Predicted
+    counted: CountedPredictions
+
+
+def write_and_count(
+    run: Run, artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, config: Config
+) -> Countable:
+    """Write predictions unless an earlier run did, and count them; both read them once."""
+    named = name_predictions(run.results, artifact, record, corpus, config.benchmark)
+    predicted = write_predictions(run, artifact, record, corpus, config.benchmark, named)
+    return Countable(predicted, count_predictions(run.results, artifact, record, corpus, config, named))
 
 
 def _prediction_rows(named: NamedPredictions, about: Mapping[str, str], corpus: CorpusRef, *, text: bool) -> pa.Table:
