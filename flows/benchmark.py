@@ -11,10 +11,9 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.benchmark_steps import (
     evaluate_models,
     run_functions,
-    score_model,
+    score_models,
     score_user_metrics,
     summarise_seeds,
-    write_scores,
 )
 from nerbench.flows.clone_check import require_installed
 from nerbench.flows.gate import find_baselines, hold_to_gate
@@ -82,9 +81,7 @@ def benchmark_models(recorder: RunRecorder, config: Config, artifacts: Sequence[
     baselines = find_baselines(recorder, config, artifacts)
     evaluated = evaluate_models(recorder, config, [*artifacts, *filter(None, baselines.values())], corpora)
     started = time.perf_counter()
-    scored = [score_model(recorder, config, result) for result in evaluated]
-    for one in scored:
-        write_scores(recorder, one)
+    score_models(recorder, config, evaluated)
     if config.metrics:
         for artifact, (corpus, *_), _ in evaluated:
             score_user_metrics(recorder, config, artifact, corpus.dataset.name)

@@ -41,9 +41,10 @@ class Evaluation(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """The plan of an evaluation, after a look at the cache."""
+    """An evaluation after a look at the cache."""
 
-    evaluation: Evaluation
+    artifact: ArtifactRef
+    annotations: list[CorpusRef]
     plan: EvaluationPlan
     shards: list[Shard]
     """One if the corpus has no shards, or if no inference is needed."""
@@ -83,15 +84,16 @@ def plan_evaluations(
     run_id, keys = recorder.run.run_id, set()
     looking = [tasks.look_up.submit(artifact, corpus, config, run_id) for artifact, (corpus, *_), _ in evaluations]
     for evaluation, found in zip(evaluations, looking, strict=True):
-        with recorder.guard(evaluation.artifact.name):
+        artifact, annotations, runs = evaluation
+        with recorder.guard(artifact.name):
             plan = found.result()
             if plan.key in keys and not plan.record:
                 waiting.append(evaluation)
                 continue
             shards = [Shard(record=plan.record)]
-            if evaluation.runs and not plan.record:
-                shards = tasks.find_shards(plan, evaluation.runs, config.results)
-            planned.append(Planned(evaluation, plan, shards))
+            if runs and not plan.record:
+                shards = tasks.find_shards(plan, runs, config.results)
+            planned.append(Planned(artifact, annotations, plan, shards))
             keys.add(plan.key)
     return planned, waiting
 
@@ -100,12 +102,12 @@ def carry_out_evaluations(recorder: RunRecorder, config: Config, planned: Sequen
     """Submit the shards of all evaluations one after another, and join those of each; cached ones need no worker."""
     submitted = (
         submit(LOCAL if shard.record else config.runner, tasks.evaluate, artifact, corpus, plan, shard, config.results)
-        for (artifact, (corpus, *_), _), plan, shards in planned
+        for artifact, (corpus, *_), plan, shards in planned
         for shard in shards
     )
     work = bounded(submitted, config.runner.at_once)
     evaluated = []
-    for (artifact, annotations, _), plan, shards in planned:
+    for artifact, annotations, plan, shards in planned:
         finished = list(islice(work, len(shards)))
         with recorder.guard(artifact.name):
             records = [EvaluationRecord.model_validate(shard.result()) for shard in finished]
@@ -120,13 +122,13 @@ def carry_out_evaluations(recorder: RunRecorder, config: Config, planned: Sequen
 def check_canaries(recorder: RunRecorder, config: Config, planned: Sequence[Planned]) -> None:
     """Fail the run, after all rows are written, if cached predictions differ from those of the models."""
     share = config.benchmark.canary
-    cached = [one for one in planned if one.plan.record and one.evaluation.artifact.kind == "model"]
+    cached = [one for one in planned if one.plan.record and one.artifact.kind == "model"]
     submitted = (
         submit(config.runner, tasks.check_canary, recorder.run, artifact, corpus, plan, share)
-        for (artifact, (corpus, *_), _), plan, _ in cached
+        for artifact, (corpus, *_), plan, _ in cached
     )
     for one, checked in zip(cached, bounded(submitted, config.runner.at_once), strict=True):
-        with recorder.guard(f"{one.evaluation.artifact.name} (canary)"):
+        with recorder.guard(f"{one.artifact.name} (canary)"):
             checked.result()
 
 
@@ -140,36 +142,32 @@ class Scored(NamedTuple):
     analysed: list[PrefectFuture[Analysed]]
 
 
-def score_model(recorder: RunRecorder, config: Config, evaluated: Evaluated) -> Scored:
-    """Store predictions, count matches with every annotation, then score the labels in parallel."""
-    run, chunk, scored = recorder.run, config.runner.cells_per_task, Scored([], [], [])
-    with recorder.guard(evaluated.artifact.name):
-        for corpus in evaluated.annotations:
-            predicted, counted = tasks.count(run, evaluated.artifact, evaluated.record, corpus, config)
-            recorder.note_predictions(predicted)
-            scored.predicted.append(predicted)
-            scored.analysed.append(tasks.analyse.submit(run, predicted, config.benchmark))
-            for at in range(0, len(counted.labels), chunk):
-                labels = counted.labels[at : at + chunk]
-                scored.rows.append(tasks.score.submit(run, predicted, counted, config, labels))
-    return scored
-
-
-def write_scores(recorder: RunRecorder, scored: Scored) -> None:
-    """Write the rows of one model on one data set, if it could be counted."""
-    if not scored.predicted:
-        return
-    predicted = scored.predicted[0]
-    with recorder.guard(predicted.model):
-        rows = [row for future in scored.rows for row in future.result()]
-        for future in scored.analysed:
-            analysed = future.result()
-            recorder.note(analysed.tables)
-            rows += analysed.metrics
-        recorder.note({"metrics": tasks.write_metrics(recorder.run, predicted, rows)})
-        recorder.metrics += rows
-        for row in (row for row in rows if is_headline(row) and row["value"] is not None):
-            milestones.info("%s: %s on %s", predicted.model, score_in_words(row), place_of(row))
+def score_models(recorder: RunRecorder, config: Config, evaluated: Sequence[Evaluated]) -> None:
+    """Store predictions, count matches with every annotation, and score all labels in parallel; then write the rows."""
+    run, chunk = recorder.run, config.runner.cells_per_task
+    submitted = [Scored([], [], []) for _ in evaluated]
+    for (artifact, annotations, record), scored in zip(evaluated, submitted, strict=True):
+        with recorder.guard(artifact.name):
+            for corpus in annotations:
+                predicted, counted = tasks.count(run, artifact, record, corpus, config)
+                recorder.note_predictions(predicted)
+                scored.predicted.append(predicted)
+                scored.analysed.append(tasks.analyse.submit(run, predicted, config.benchmark))
+                for at in range(0, len(counted.labels), chunk):
+                    labels = counted.labels[at : at + chunk]
+                    scored.rows.append(tasks.score.submit(run, predicted, counted, config, labels))
+    for scored in (one for one in submitted if one.predicted):
+        first = scored.predicted[0]
+        with recorder.guard(first.model):
+            rows = [row for future in scored.rows for row in future.result()]
+            for future in scored.analysed:
+                analysed = future.result()
+                recorder.note(analysed.tables)
+                rows += analysed.metrics
+            recorder.note({"metrics": tasks.write_metrics(run, first, rows)})
+            recorder.metrics += rows
+            for row in (row for row in rows if is_headline(row) and row["value"] is not None):
+                milestones.info("%s: %s on %s", first.model, score_in_words(row), place_of(row))
 
 
 def score_user_metrics(recorder: RunRecorder, config: Config, artifact: ArtifactRef, dataset: str) -> None:

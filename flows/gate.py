@@ -87,7 +87,7 @@ def promote(
     """Move the alias of the baseline if the model is an improvement on the deciding split, or the first baseline."""
     if baseline is None:
         tasks.promote(artifact.name, artifact.artifact_id, config.store, gate.baseline)
-        return [first_promotion(gate, artifact)]
+        return [first_promotion(gate, artifact.name, artifact.artifact_id)]
     if baseline.artifact_id == artifact.artifact_id:
         return []
     decisive = judge_elsewhere(recorder, config, gate, artifact, baseline)

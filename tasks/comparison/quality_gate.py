@@ -114,9 +114,9 @@ def is_improvement(rows: Sequence[Row]) -> bool:
     return "improvement" in verdicts and verdicts <= {"improvement", "pass"}
 
 
-def first_promotion(gate: GateConfig, artifact: ArtifactRef) -> Row:
+def first_promotion(gate: GateConfig, model: str, artifact_id: str) -> Row:
     """The row of `gate` for a model that got the alias of the baseline because no model had it."""
-    about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "baseline": gate.baseline}
+    about = {"model": model, "artifact_id": artifact_id, "baseline": gate.baseline}
     found = {"verdict": "pass", "failed": False, "promoted": True, "reason": "the first one with this alias"}
     return {"kind": "promotion", **about, **found}
 

@@ -58,7 +58,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> RunRecorder:
 def test_one_of_several_models_fails_and_the_others_continue(recorder: RunRecorder) -> None:
     evaluations = [Evaluation(one, [CORPUS], []) for one in (BAD, GOOD)]
     planned, waiting = plan_evaluations(recorder, Config(), evaluations)
-    assert [one.evaluation for one in planned] == evaluations[1:]
+    assert [one.artifact for one in planned] == [GOOD]
     assert not waiting
     assert [*recorder.failures] == ["bad"]
     assert isinstance(recorder.failure(), LabelError)
@@ -68,5 +68,5 @@ def test_a_model_with_two_names_is_inferred_once(recorder: RunRecorder) -> None:
     other = GOOD.model_copy(update={"name": "other", "model_sha256": "c" * 64})
     evaluations = [Evaluation(one, [CORPUS], []) for one in (GOOD, GOOD.model_copy(update={"name": "same"}), other)]
     planned, waiting = plan_evaluations(recorder, Config(), evaluations)
-    assert [one.evaluation for one in planned] == [evaluations[0], evaluations[2]]
+    assert [one.artifact for one in planned] == [GOOD, other]
     assert waiting == [evaluations[1]]

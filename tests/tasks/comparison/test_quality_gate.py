@@ -342,7 +342,7 @@ def test_a_promotion_records_its_split(tmp_path: Path, on_reported: bool) -> Non
 
 
 def test_the_first_promotion_is_reported() -> None:
-    assert describe(first_promotion(GateConfig(), reference("tagger"))) == (
+    assert describe(first_promotion(GateConfig(), "tagger", "a" * 64)) == (
         "tagger: became champion: the first one with this alias"
     )
 
