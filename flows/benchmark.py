@@ -95,7 +95,7 @@ def benchmark_models(recorder: RunRecorder, config: Config, artifacts: Sequence[
     if config.benchmark.speed:
         from nerbench.flows.speed import measure_models, sweep_models  # its flow takes a tenth of a second
 
-        measure_models(recorder, config, [artifact for artifact, _, _ in evaluated], corpora[0][0])
+        measure_models(recorder, config, [artifact for artifact, _, _ in evaluated], corpora)
         if config.speed.nightly:
             sweep_models(recorder, config, artifacts)
     tasks.show("nerbench-results", leaderboard(recorder.metrics))

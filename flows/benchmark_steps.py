@@ -82,11 +82,11 @@ def plan_evaluations(
     planned: list[Planned] = []
     waiting = []
     run_id, keys = recorder.run.run_id, set()
-    looking = [tasks.look_up.submit(artifact, corpus, config, run_id) for artifact, (corpus, *_), _ in evaluations]
-    for evaluation, found in zip(evaluations, looking, strict=True):
+    lookups = [tasks.look_up.submit(artifact, corpus, config, run_id) for artifact, (corpus, *_), _ in evaluations]
+    for evaluation, lookup in zip(evaluations, lookups, strict=True):
         artifact, annotations, runs = evaluation
         with recorder.guard(artifact.name):
-            plan = found.result()
+            plan = lookup.result()
             if plan.key in keys and not plan.record:
                 waiting.append(evaluation)
                 continue

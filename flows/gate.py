@@ -31,14 +31,14 @@ def find_baselines(recorder: RunRecorder, config: Config, artifacts: Sequence[Ar
 
     A model without a resolvable baseline is left out, and its gate fails.
     """
-    found: dict[str, ArtifactRef | None] = {}
+    baselines: dict[str, ArtifactRef | None] = {}
     if config.gate is None:
-        return found
-    looking = [tasks.find_baseline.submit(config.gate, artifact.name, config.store) for artifact in artifacts]
-    for artifact, baseline in zip(artifacts, looking, strict=True):
+        return baselines
+    lookups = [tasks.find_baseline.submit(config.gate, artifact.name, config.store) for artifact in artifacts]
+    for artifact, lookup in zip(artifacts, lookups, strict=True):
         with recorder.guard(f"gate, {artifact.name}"):
-            found[artifact.artifact_id] = baseline.result()
-    return found
+            baselines[artifact.artifact_id] = lookup.result()
+    return baselines
 
 
 def hold_to_gate(recorder: RunRecorder, config: Config, artifacts: Sequence[ArtifactRef], baselines: Baselines) -> None:

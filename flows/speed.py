@@ -40,13 +40,15 @@ def speed(config: Request = DEFAULT_REQUEST, models: References = None) -> dict[
     return known | {"speed": swept.speed, "memory": swept.memory, "environment": environment() | machine()}
 
 
-def measure_models(recorder: RunRecorder, config: Config, artifacts: Sequence[ArtifactRef], corpus: CorpusRef) -> None:
-    """Measure latency and memory of each model, write all its rows, and then apply the speed gate."""
+def measure_models(
+    recorder: RunRecorder, config: Config, artifacts: Sequence[ArtifactRef], corpora: Sequence[list[CorpusRef]]
+) -> None:
+    """Measure latency and memory of each model on the first data set, write its rows, and then apply the speed gate."""
     for artifact in {artifact.artifact_id: artifact for artifact in artifacts}.values():
         if artifact.kind == "predictions":
             continue
         with recorder.guard(artifact.name):
-            measured = tasks.measure(recorder.run, artifact, corpus, config)
+            measured = tasks.measure(recorder.run, artifact, corpora[0][0], config)
             recorder.note(measured.tables)
             recorder.enforce(f"speed of {artifact.exact_name}", measured.judged)
 
