@@ -292,6 +292,11 @@ class ArtifactKey(Record):
     artifact_id: Digest
     """The sha256 of its manifest."""
 
+    @property
+    def exact_name(self) -> str:
+        """A reference to exactly this version."""
+        return f"{self.name}@sha256:{self.artifact_id[:12]}"
+
 
 class ArtifactRef(ArtifactKey):
     """An artifact that was found: small enough to be passed between tasks, enough to load it anywhere."""
@@ -310,6 +315,8 @@ class ArtifactRef(ArtifactKey):
     """The kind of artifact."""
     label_map: dict[str, str] = Field(default_factory=dict)
     """As in its manifest."""
+    is_pinned: bool = True
+    """Whether it identifies its predictions, so that they may be kept and must not change; some taggers do not."""
 
     def require_weights(self) -> None:
         """Raise InputError for what cannot be loaded: taggers and imported predictions."""

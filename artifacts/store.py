@@ -293,6 +293,7 @@ class Store:
             store=self.url,
             kind=manifest.kind,
             label_map=manifest.label_map,
+            is_pinned=manifest.tagger is None or manifest.tagger.pinned,
         )
 
     def _summary(self, key: ArtifactKey, aliases: tuple[str, ...]) -> ArtifactSummary:
@@ -328,7 +329,7 @@ class Store:
         if there > self._root.now(beside=path) + _TOLERANCE:
             _logger.warning("%s has a date in the future, %s: %s moves anyway", current, there, LATEST)
             return True
-        remedy = f"`nerbench artifacts alias {key.name}@sha256:{key.artifact_id[:12]} {LATEST}` moves it"
+        remedy = f"`nerbench artifacts alias {key.exact_name} {LATEST}` moves it"
         _logger.warning("%s@%s stays at %s, which was published later; %s", key.name, LATEST, current, remedy)
         return False
 

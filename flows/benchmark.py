@@ -11,10 +11,9 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.benchmark_steps import (
     evaluate_models,
     run_functions,
-    score_model,
+    score_models,
     score_user_metrics,
     summarise_seeds,
-    write_scores,
 )
 from nerbench.flows.clone_check import require_installed
 from nerbench.flows.gate import find_baselines, hold_to_gate
@@ -82,12 +81,10 @@ def benchmark_models(recorder: RunRecorder, config: Config, artifacts: Sequence[
     baselines = find_baselines(recorder, config, artifacts)
     evaluated = evaluate_models(recorder, config, [*artifacts, *filter(None, baselines.values())], corpora)
     started = time.perf_counter()
-    scored = [score_model(recorder, config, result) for result in evaluated]
-    for one in scored:
-        write_scores(recorder, one)
+    score_models(recorder, config, evaluated)
     if config.metrics:
-        for one in scored:
-            score_user_metrics(recorder, config, one)
+        for artifact, (corpus, *_), _ in evaluated:
+            score_user_metrics(recorder, config, artifact, corpus.dataset.name)
         run_functions(recorder, config, artifacts, corpora)
     for model in config.base_models:
         summarise_seeds(recorder, model)
@@ -96,12 +93,10 @@ def benchmark_models(recorder: RunRecorder, config: Config, artifacts: Sequence[
         measure_robustness(recorder, config, artifacts, baselines, corpora)
     hold_to_gate(recorder, config, artifacts, baselines)
     if config.benchmark.speed:
-        from nerbench.flows.speed import measure_model, sweep_models  # its flow takes a tenth of a second
+        from nerbench.flows.speed import measure_models, sweep_models  # its flow takes a tenth of a second
 
-        loadable = {one.artifact.artifact_id: one.artifact for one in evaluated if one.artifact.kind != "predictions"}
-        for artifact in loadable.values():
-            measure_model(recorder, config, artifact, corpora[0][0])
+        measure_models(recorder, config, [artifact for artifact, _, _ in evaluated], corpora)
         if config.speed.nightly:
-            sweep_models(recorder, config, [one for one in artifacts if one.kind == "model"])
+            sweep_models(recorder, config, artifacts)
     tasks.show("nerbench-results", leaderboard(recorder.metrics))
     track(recorder, config)

@@ -1,25 +1,25 @@
 """The steps of a benchmark: predictions from the cache or from inference, then scores and custom functions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from prefect.futures import PrefectFuture
 
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.run_context import RunRecorder
-from nerbench.flows.task_runners import LOCAL, Work, bounded, submit
+from nerbench.flows.task_runners import LOCAL, bounded, submit
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.analysis.analysis import Analysed
 from nerbench.tasks.analysis.user_scores import functions_over
 from nerbench.tasks.config import Config, ModelConfig
 from nerbench.tasks.data.corpus_refs import CorpusRef
-from nerbench.tasks.data.label_matching import check_labels
 from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, Shard
 from nerbench.tasks.progress import milestones
 from nerbench.tasks.results.query import is_headline, place_of, score_in_words
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.seeds import seed_rows
+from nerbench.tasks.scoring.stored_predictions import Predicted
 
 
 class Evaluated(NamedTuple):
@@ -30,7 +30,7 @@ class Evaluated(NamedTuple):
     record: EvaluationRecord
 
 
-class Cell(NamedTuple):
+class Evaluation(NamedTuple):
     """The evaluation of one model on one data set."""
 
     artifact: ArtifactRef
@@ -41,9 +41,10 @@ class Cell(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """The work for one model on one data set."""
+    """An evaluation after a look at the cache."""
 
-    cell: Cell
+    artifact: ArtifactRef
+    annotations: list[CorpusRef]
     plan: EvaluationPlan
     shards: list[Shard]
     """One if the corpus has no shards, or if no inference is needed."""
@@ -53,30 +54,16 @@ def evaluate_models(
     recorder: RunRecorder, config: Config, artifacts: Sequence[ArtifactRef], corpora: Sequence[list[CorpusRef]]
 ) -> list[Evaluated]:
     """Predictions of every model, each once, on every data set. A failed model does not stop the others."""
-    distinct = {one.artifact_id: one for one in artifacts}.values()
+    distinct = {artifact.artifact_id: artifact for artifact in artifacts}.values()
     cut = [(annotations, split(config, annotations[0])) for annotations in corpora]
-    cells = fitting(
-        recorder, config, [Cell(artifact, annotations, runs) for artifact in distinct for annotations, runs in cut]
-    )
+    waiting = [Evaluation(artifact, annotations, runs) for artifact in distinct for annotations, runs in cut]
     evaluated: list[Evaluated] = []
-    while cells:
-        now, cells = separate(plan_evaluations(recorder, config, cells))
-        work = bounded((item for one in now for item in begin_evaluation(config, one)), config.runner.at_once)
-        evaluated += [found for one in now if (found := end_evaluation(recorder, config, one, work))]
+    while waiting:
+        planned, waiting = plan_evaluations(recorder, config, waiting)
+        evaluated += carry_out_evaluations(recorder, config, planned)
         if config.benchmark.canary:
-            loadable = [one for one in now if one.cell.artifact.kind == "model"]
-            check_canaries(recorder, config, [one for one in loadable if one.plan.record])
+            check_canaries(recorder, config, planned)
     return evaluated
-
-
-def fitting(recorder: RunRecorder, config: Config, cells: Sequence[Cell]) -> list[Cell]:
-    """The cells whose model has labels of the corpus's types; the others fail before anything is loaded."""
-    found = []
-    for cell in cells:
-        with recorder.guard(cell.artifact.name):
-            check_labels(cell.artifact, cell.annotations[0].types, config.benchmark)
-            found.append(cell)
-    return found
 
 
 def split(config: Config, corpus: CorpusRef) -> list[range]:
@@ -85,119 +72,111 @@ def split(config: Config, corpus: CorpusRef) -> list[range]:
     return runs if len(runs) > 1 else []
 
 
-def plan_evaluations(recorder: RunRecorder, config: Config, cells: Sequence[Cell]) -> list[Planned]:
-    """The cached record. The lookup runs where inference would run, because the key includes the kind of machine."""
-    planned = []
-    run_id = recorder.run.run_id
-    looking = [tasks.look_up.submit(one.artifact, one.annotations[0], config, run_id) for one in cells]
-    for cell, found in zip(cells, looking, strict=True):
-        with recorder.guard(cell.artifact.name):
-            plan = found.result()
+def plan_evaluations(
+    recorder: RunRecorder, config: Config, evaluations: Sequence[Evaluation]
+) -> tuple[list[Planned], list[Evaluation]]:
+    """Plan evaluations, except those that must wait because another one infers the same, as for a model with two names.
+
+    The lookup runs where inference would run, because the key includes the kind of machine.
+    """
+    planned: list[Planned] = []
+    waiting = []
+    run_id, keys = recorder.run.run_id, set()
+    lookups = [tasks.look_up.submit(artifact, corpus, config, run_id) for artifact, (corpus, *_), _ in evaluations]
+    for evaluation, lookup in zip(evaluations, lookups, strict=True):
+        artifact, annotations, runs = evaluation
+        with recorder.guard(artifact.name):
+            plan = lookup.result()
+            if plan.key in keys and not plan.record:
+                waiting.append(evaluation)
+                continue
             shards = [Shard(record=plan.record)]
-            if cell.runs and not plan.record:
-                shards = tasks.find_shards(plan, cell.artifact, cell.runs, config.results)
-            planned.append(Planned(cell, plan, shards))
-    return planned
+            if runs and not plan.record:
+                shards = tasks.find_shards(plan, runs, config.results)
+            planned.append(Planned(artifact, annotations, plan, shards))
+            keys.add(plan.key)
+    return planned, waiting
 
 
-def separate(planned: Sequence[Planned]) -> tuple[list[Planned], list[Cell]]:
-    """Items to run, and items that wait because another one infers the same, as for a model with two names."""
-    first: dict[str, Planned] = {}
-    now, later = [], []
-    for one in planned:
-        if first.setdefault(one.plan.key, one) is one or one.plan.record:
-            now.append(one)
-        else:
-            later.append(one.cell)
-    return now, later
+def carry_out_evaluations(recorder: RunRecorder, config: Config, planned: Sequence[Planned]) -> list[Evaluated]:
+    """Submit the shards of all evaluations one after another, and join those of each; cached ones need no worker."""
+    submitted = (
+        submit(LOCAL if shard.record else config.runner, tasks.evaluate, artifact, corpus, plan, shard, config.results)
+        for artifact, (corpus, *_), plan, shards in planned
+        for shard in shards
+    )
+    work = bounded(submitted, config.runner.at_once)
+    evaluated = []
+    for artifact, annotations, plan, shards in planned:
+        finished = list(islice(work, len(shards)))
+        with recorder.guard(artifact.name):
+            records = [EvaluationRecord.model_validate(shard.result()) for shard in finished]
+            record = tasks.join_shards(plan, records, config.results) if len(shards) > 1 else records[0]
+            seconds = sum(new.evaluate_s for new, shard in zip(records, shards, strict=True) if shard.record is None)
+            if annotations[0].perturbation is None:
+                recorder.note_evaluation(artifact, None if plan.record else seconds)
+            evaluated.append(Evaluated(artifact, annotations, record))
+    return evaluated
 
 
-def begin_evaluation(config: Config, planned: Planned) -> Iterator[Work[dict[str, Any]]]:
-    """Submit the steps of an evaluation one after another; cached ones need no worker."""
-    (artifact, (corpus, *_), _), plan, shards = planned
-    for shard in shards:
-        where = LOCAL if shard.record else config.runner
-        yield submit(where, tasks.evaluate, artifact, corpus, plan, shard, config.results)
-
-
-def end_evaluation(
-    recorder: RunRecorder, config: Config, planned: Planned, work: Iterator[Work[dict[str, Any]]]
-) -> Evaluated | None:
-    """Wait for the steps of an evaluation, the next items of `work`, and join its shards."""
-    (artifact, annotations, _), plan, shards = planned
-    items = list(islice(work, len(shards)))
-    with recorder.guard(artifact.name):
-        records = [EvaluationRecord.model_validate(item.result()) for item in items]
-        record = tasks.join_shards(plan, artifact, records, config.results) if len(shards) > 1 else records[0]
-        seconds = sum(one.evaluate_s for one, shard in zip(records, shards, strict=True) if shard.record is None)
-        if annotations[0].perturbation is None:
-            recorder.note_evaluation(artifact, None if plan.record else seconds)
-        return Evaluated(artifact, annotations, record)
-    return None
-
-
-def check_canaries(recorder: RunRecorder, config: Config, cached: Sequence[Planned]) -> None:
+def check_canaries(recorder: RunRecorder, config: Config, planned: Sequence[Planned]) -> None:
     """Fail the run, after all rows are written, if cached predictions differ from those of the models."""
     share = config.benchmark.canary
-    begun = (
-        submit(config.runner, tasks.check_canary, recorder.run, cell.artifact, cell.annotations[0], plan, share)
-        for cell, plan, _ in cached
+    cached = [one for one in planned if one.plan.record and one.artifact.kind == "model"]
+    submitted = (
+        submit(config.runner, tasks.check_canary, recorder.run, artifact, corpus, plan, share)
+        for artifact, (corpus, *_), plan, _ in cached
     )
-    for one, checked in zip(cached, bounded(begun, config.runner.at_once), strict=True):
-        with recorder.guard(f"{one.cell.artifact.name} (canary)"):
+    for one, checked in zip(cached, bounded(submitted, config.runner.at_once), strict=True):
+        with recorder.guard(f"{one.artifact.name} (canary)"):
             checked.result()
 
 
 class Scored(NamedTuple):
     """The scores of one model on one data set."""
 
-    artifact: ArtifactRef
-    dataset: str
+    predicted: list[Predicted]
+    """One per annotation, as `analysed`."""
     rows: list[PrefectFuture[Sequence[Row]]]
     """One per annotation and chunk of labels."""
     analysed: list[PrefectFuture[Analysed]]
-    """One per annotation."""
 
 
-def score_model(recorder: RunRecorder, config: Config, evaluated: Evaluated) -> Scored:
-    """Store predictions, count matches with every annotation, then score the labels in parallel."""
-    artifact, run, chunk = evaluated.artifact, recorder.run, config.runner.cells_per_task
-    scored = Scored(artifact, evaluated.annotations[0].dataset.name, [], [])
-    with recorder.guard(artifact.name):
-        for corpus in evaluated.annotations:
-            predicted, counted = tasks.count(run, artifact, evaluated.record, corpus, config)
-            recorder.note_predictions(predicted)
-            scored.analysed.append(tasks.analyse.submit(run, predicted, config.benchmark))
-            for at in range(0, len(counted.labels), chunk):
-                labels = counted.labels[at : at + chunk]
-                scored.rows.append(tasks.score.submit(run, predicted, counted, config, labels))
-    return scored
+def score_models(recorder: RunRecorder, config: Config, evaluated: Sequence[Evaluated]) -> None:
+    """Store predictions, count matches with every annotation, and score all labels in parallel; then write the rows."""
+    run, chunk = recorder.run, config.runner.cells_per_task
+    submitted = [Scored([], [], []) for _ in evaluated]
+    for (artifact, annotations, record), scored in zip(evaluated, submitted, strict=True):
+        with recorder.guard(artifact.name):
+            for corpus in annotations:
+                predicted, counted = tasks.count(run, artifact, record, corpus, config)
+                recorder.note_predictions(predicted)
+                scored.predicted.append(predicted)
+                scored.analysed.append(tasks.analyse.submit(run, predicted, config.benchmark))
+                for at in range(0, len(counted.labels), chunk):
+                    labels = counted.labels[at : at + chunk]
+                    scored.rows.append(tasks.score.submit(run, predicted, counted, config, labels))
+    for scored in (one for one in submitted if one.predicted):
+        first = scored.predicted[0]
+        with recorder.guard(first.model):
+            rows = [row for future in scored.rows for row in future.result()]
+            for future in scored.analysed:
+                analysed = future.result()
+                recorder.note(analysed.tables)
+                rows += analysed.metrics
+            recorder.note({"metrics": tasks.write_metrics(run, first, rows)})
+            recorder.metrics += rows
+            for row in (row for row in rows if is_headline(row) and row["value"] is not None):
+                milestones.info("%s: %s on %s", first.model, score_in_words(row), place_of(row))
 
 
-def write_scores(recorder: RunRecorder, scored: Scored) -> None:
-    """Write the rows of one model on one data set."""
-    with recorder.guard(scored.artifact.name):
-        rows = [row for future in scored.rows for row in future.result()]
-        for future in scored.analysed:
-            analysed = future.result()
-            recorder.note(analysed.tables)
-            rows += analysed.metrics
-        recorder.note({"metrics": tasks.write_metrics(recorder.run, scored.artifact, scored.dataset, rows)})
-        recorder.metrics += rows
-        for row in (row for row in rows if is_headline(row) and row["value"] is not None):
-            milestones.info("%s: %s on %s", scored.artifact.name, score_in_words(row), place_of(row))
-
-
-def score_user_metrics(recorder: RunRecorder, config: Config, scored: Scored) -> None:
+def score_user_metrics(recorder: RunRecorder, config: Config, artifact: ArtifactRef, dataset: str) -> None:
     """Custom metrics for one model and data set, one after another, because they may load the model."""
-    with recorder.guard(f"{scored.artifact.name} (custom metrics)"):
-        rows = [
-            row
-            for predicted in recorder.predictions(scored.artifact, scored.dataset)
-            for row in tasks.score_user_metrics(recorder.run, predicted, config, scored.artifact)
-        ]
-        if rows:
-            recorder.note({"metrics": tasks.write_user_metrics(recorder.run, scored.artifact, scored.dataset, rows)})
+    with recorder.guard(f"{artifact.name} (custom metrics)"):
+        predicted = recorder.predictions(artifact.artifact_id, dataset)
+        scored = [tasks.score_user_metrics(recorder.run, one, config, artifact) for one in predicted]
+        if rows := [row for rows in scored for row in rows]:
+            recorder.note({"metrics": tasks.write_user_metrics(recorder.run, predicted[0], rows)})
             recorder.metrics += rows
 
 
@@ -216,9 +195,10 @@ def run_functions(
     with recorder.guard("custom functions"):
         annotations = [corpus for of_dataset in corpora for corpus in of_dataset]
         for artifact in (None, *artifacts):
-            if not functions_over(config, artifact):
+            if not functions_over(config, of_model=artifact is not None):
                 continue
-            predicted = recorder.predictions(artifact) if artifact else []
+            artifact_id = artifact.artifact_id if artifact else None
+            predicted = recorder.predictions(artifact_id)
             if rows := tasks.run_functions(recorder.run, config, artifact, annotations, predicted):
-                recorder.note({"custom": tasks.write_custom(recorder.run, artifact, rows)})
+                recorder.note({"custom": tasks.write_custom(recorder.run, artifact_id, rows)})
                 recorder.custom += rows

@@ -28,10 +28,11 @@ def measure_robustness(
     """
     started = time.perf_counter()
     named = any(rule.perturbation for rule in config.gate.rules) if config.gate else False
-    models = {one.artifact_id: one for one in [*artifacts, *(filter(None, baselines.values()) if named else ())]}
-    for name in dict.fromkeys(one.name for one in models.values() if one.kind == "predictions"):
+    perturbable = [*artifacts, *filter(None, baselines.values())] if named else artifacts
+    models = {artifact.artifact_id: artifact for artifact in perturbable}
+    for name in dict.fromkeys(artifact.name for artifact in models.values() if artifact.kind == "predictions"):
         log.warning("%s: imported predictions are of the clean words only, so it has no robustness", name)
-    inferable = [one for one in models.values() if one.kind != "predictions"]
+    inferable = [artifact for artifact in models.values() if artifact.kind != "predictions"]
     with recorder.guard("robustness"):
         perturbed = [[one] for own, *_ in corpora for one in tasks.perturb_corpus(config, own)]
         found: dict[tuple[str, str], list[Perturbed]] = {}
@@ -39,16 +40,16 @@ def measure_robustness(
             of_model = found.setdefault((artifact.artifact_id, corpus.dataset.name), [])
             of_model.append(Perturbed(corpus, record))
         for (artifact_id, dataset), evaluated in found.items():
-            score_model(recorder, config, models[artifact_id], dataset, evaluated)
+            score_perturbations(recorder, config, models[artifact_id], dataset, evaluated)
     recorder.add_seconds("robustness_s", time.perf_counter() - started)
 
 
-def score_model(
+def score_perturbations(
     recorder: RunRecorder, config: Config, artifact: ArtifactRef, dataset: str, perturbed: Sequence[Perturbed]
 ) -> None:
     """Score one model on the perturbations of one data set, if it has predictions for all of them and for the clean
     split; otherwise, the run has already failed."""
-    own = [one for one in recorder.predictions(artifact, dataset) if one.gold == dataset]
+    own = [one for one in recorder.predictions(artifact.artifact_id, dataset) if one.gold == dataset]
     if not own or (config.robustness and len(perturbed) < len(config.robustness.perturbations)):
         return
     with recorder.guard(f"{artifact.name} (robustness)"):

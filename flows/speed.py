@@ -8,7 +8,6 @@ from prefect import flow
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.clone_check import require_installed
-from nerbench.flows.gate import enforce, exact_name
 from nerbench.flows.request import DEFAULT_REQUEST, References, Request, admit_references, configuration, in_form
 from nerbench.flows.run_context import RunRecorder, recorded
 from nerbench.tasks import prefect_tasks as tasks
@@ -41,20 +40,24 @@ def speed(config: Request = DEFAULT_REQUEST, models: References = None) -> dict[
     return known | {"speed": swept.speed, "memory": swept.memory, "environment": environment() | machine()}
 
 
-def measure_model(recorder: RunRecorder, config: Config, artifact: ArtifactRef, corpus: CorpusRef) -> None:
-    """Measure latency and memory of a model, write all rows, and then apply the speed gate."""
-    with recorder.guard(artifact.name):
-        measured = tasks.measure(recorder.run, artifact, corpus, config)
-        recorder.note(measured.tables)
-        enforce(recorder, f"speed of {exact_name(artifact)}", measured.judged)
+def measure_models(
+    recorder: RunRecorder, config: Config, artifacts: Sequence[ArtifactRef], corpora: Sequence[list[CorpusRef]]
+) -> None:
+    """Measure latency and memory of each model on the first data set, write its rows, and then apply the speed gate."""
+    for artifact in {artifact.artifact_id: artifact for artifact in artifacts}.values():
+        if artifact.kind == "predictions":
+            continue
+        with recorder.guard(artifact.name):
+            measured = tasks.measure(recorder.run, artifact, corpora[0][0], config)
+            recorder.note(measured.tables)
+            recorder.enforce(f"speed of {artifact.exact_name}", measured.judged)
 
 
 def sweep_models(recorder: RunRecorder, config: Config, artifacts: Sequence[ArtifactRef]) -> None:
-    """Run the speed sweep for the benchmarked models."""
-    if not artifacts:
-        return
-    with recorder.guard("speed"):
-        sweep_subjects(recorder, config, [of_artifact(artifact) for artifact in artifacts])
+    """Run the speed sweep for the benchmarked models that have weights."""
+    if models := [artifact for artifact in artifacts if artifact.kind == "model"]:
+        with recorder.guard("speed"):
+            sweep_subjects(recorder, config, [of_artifact(artifact) for artifact in models])
 
 
 def sweep_subjects(recorder: RunRecorder, config: Config, subjects: Sequence[Subject]) -> Swept:

@@ -9,7 +9,6 @@ from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.signatures import TRUSTED_KEYS
 from nerbench.flows.clone_check import require_installed
-from nerbench.flows.gate import exact_name
 from nerbench.flows.request import DEFAULT_REQUEST, Request, configuration
 from nerbench.flows.run_context import RunRecorder, announce, recorded
 from nerbench.flows.run_names import training_name
@@ -59,7 +58,7 @@ def train_models(recorder: RunRecorder, config: Config) -> list[ArtifactRef]:
             announce(artifact, recorder.run.flow)
             recorder.note({"training": tasks.write_training(recorder.run, artifact, trained.provenance)})
             recorder.add_seconds("train_s", trained.train_s)
-            milestones.info("%s: trained in %s, stored as %s", model.name, clock(trained.train_s), exact_name(artifact))
+            milestones.info("%s: trained in %s, stored as %s", model.name, clock(trained.train_s), artifact.exact_name)
             if model.hub_model_id:
                 card = tasks.render_card(artifact, config, model.hub_model_id)
                 tasks.publish_on_hub(

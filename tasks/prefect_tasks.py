@@ -7,7 +7,7 @@ hold a slot of the concurrency limit `gpu` if they run on a GPU.
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import date
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 from uuid import UUID
 
 from prefect.artifacts import (
@@ -28,8 +28,9 @@ from nerbench.tasks.comparison import quality_gate, reproducibility, robustness
 from nerbench.tasks.config import Config
 from nerbench.tasks.data import corpus_refs
 from nerbench.tasks.data.corpus_refs import CorpusRef
+from nerbench.tasks.data.label_matching import check_labels
 from nerbench.tasks.inference import canary, evaluation_cache, processes, sharding, tagger_evaluation
-from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, Shard
+from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, Shard
 from nerbench.tasks.inference.prediction_files import n_blocks
 from nerbench.tasks.measuring import latency, speed_rows, subjects
 from nerbench.tasks.measuring.latency import Measurement
@@ -71,19 +72,23 @@ save_tagger = as_task(tagger_evaluation.save_tagger, "save {tagger.name}", name=
 write_training = as_task(rows.write_training, "write training curve of {artifact.name}", **STORAGE)
 
 
-def _promote(artifact: ArtifactRef, store: str, alias: str) -> None:
+def _promote(name: str, artifact_id: str, store: str, alias: str) -> None:
     """Move the alias of the baseline to a model."""
-    Store(store).set_alias(artifact.name, alias, artifact.artifact_id)
+    Store(store).set_alias(name, alias, artifact_id)
 
 
 resolve = as_task(references.resolve, "resolve {reference}", **STORAGE)
 resolve_one = as_task(references.resolve_one, "resolve {reference}", **STORAGE)
 find_incomplete = as_task(missing_files.find_incomplete, "look for the files of the models", **STORAGE)
-promote = as_task(_promote, "promote {artifact.name}", **STORAGE)
+promote = as_task(_promote, "promote {name}", **STORAGE)
 
 
 def _look_up(artifact: ArtifactRef, corpus: CorpusRef, config: Config, run_id: str) -> EvaluationPlan:
-    """Whether predictions for this model, these words and these settings exist and are intact."""
+    """Whether predictions for this model, these words and these settings exist and are intact.
+
+    Raises LabelError, before anything is loaded, if the corpus lacks types of the model.
+    """
+    check_labels(artifact, corpus.types, config.benchmark)
     return evaluation_cache.plan(
         artifact, corpus.words_sha256, config.benchmark, config.results, config.taggers, run_id
     )
@@ -123,9 +128,9 @@ read_corpus = as_task(corpus_refs.read_corpus, "read {dataset.name}", **STORAGE)
 perturb_corpus = as_task(corpus_refs.perturb_corpus, "perturb {clean.dataset.name}", **STORAGE)
 look_up = as_task(_look_up, f"look up {_ON_CORPUS}", **STORAGE)
 split_corpus = as_task(_split_corpus, "cut {corpus.place} into shards", **STORAGE)
-find_shards = as_task(sharding.find_shards, "look up shards of {artifact.name}", **STORAGE)
+find_shards = as_task(sharding.find_shards, "look up shards of {plan.model}", **STORAGE)
 evaluate = as_task(_evaluate, f"evaluate {_ON_CORPUS}{{shard.place}}", **STORAGE)
-join_shards = as_task(sharding.join_shards, "join the shards of {artifact.name}", **STORAGE)
+join_shards = as_task(sharding.join_shards, "join the shards of {plan.model}", **STORAGE)
 check_canary = as_task(_check_canary, f"infer a share again: {_ON_CORPUS}")
 write_predictions = as_task(
     rows.write_predictions, "write predictions of {artifact.name} against {corpus.gold_name}", **STORAGE
@@ -136,22 +141,6 @@ def _labels_named(parameters: dict[str, Any]) -> str:
     predicted, labels = parameters["predicted"], parameters["labels"]
     named = ", ".join(labels) if len(labels) < 3 else f"{len(labels)} labels, {labels[0]} … {labels[-1]}"
     return f"score {predicted.model} against {predicted.gold}: {named}"
-
-
-class Countable(NamedTuple):
-    """Stored predictions and their counts."""
-
-    predicted: Predicted
-    counted: CountedPredictions
-
-
-def _count(run: Run, artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, config: Config) -> Countable:
-    """Write predictions unless an earlier run did, and count them; both read them once."""
-    named = score_predictions.name_predictions(run.results, artifact, record, corpus, config.benchmark)
-    predicted = rows.write_predictions(run, artifact, record, corpus, config.benchmark, named)
-    return Countable(
-        predicted, score_predictions.count_predictions(run.results, artifact, record, corpus, config, named)
-    )
 
 
 def _score(
@@ -175,7 +164,7 @@ def _run_functions(
     predicted: Sequence[Predicted],
 ) -> list[Row]:
     """The `custom` rows of a user's benchmark functions over one model, or (None) of those that take none."""
-    functions = user_scores.functions_over(config, artifact)
+    functions = user_scores.functions_over(config, of_model=artifact is not None)
     with gpu_slots(config.benchmark.device) if any("model" in one.handles for one in functions) else nullcontext():
         found = user_scores.run_user_functions(config, functions, artifact, annotations, predicted)
     return [run.columns | row for row in found]
@@ -187,14 +176,19 @@ def _over(parameters: dict[str, Any]) -> str:
 
 
 _BESIDE_GOLD = "{predicted.model} against {predicted.gold}"
-count = as_task(_count, "write and count predictions of {artifact.name} against {corpus.gold_name}", **STORAGE)
+count = as_task(
+    rows.write_and_count,
+    "write and count predictions of {artifact.name} against {corpus.gold_name}",
+    name="count",
+    **STORAGE,
+)
 score = as_task(_score, _labels_named, **STORAGE)  # type: ignore[arg-type] # Prefect's type asks for more than it uses
 score_user_metrics = as_task(_score_user_metrics, f"score {_BESIDE_GOLD}: custom metrics")
 run_functions = as_task(_run_functions, _over)  # type: ignore[arg-type] # as above
 analyse = as_task(analysis.analyse, f"analyse {_BESIDE_GOLD}", **STORAGE)
-write_metrics = as_task(rows.write_metrics, "write metrics of {artifact.name} on {dataset}", **STORAGE)
+write_metrics = as_task(rows.write_metrics, "write metrics of {predicted.model} on {predicted.dataset}", **STORAGE)
 write_user_metrics = as_task(
-    rows.write_user_metrics, "write your own metrics of {artifact.name} on {dataset}", **STORAGE
+    rows.write_user_metrics, "write your own metrics of {predicted.model} on {predicted.dataset}", **STORAGE
 )
 write_custom = as_task(rows.write_custom, "write values of custom functions", **STORAGE)
 write_seeds = as_task(rows.write_seeds, "write mean and deviation of {name}", **STORAGE)
@@ -212,7 +206,7 @@ write_missing = as_task(rescoring.write_missing, "add to the metrics of {run.run
 
 
 find_changed = as_task(reproducibility.changed, "compare with earlier runs", name="find_changed", **STORAGE)
-find_baseline = as_task(quality_gate.find_baseline, "find the baseline of {artifact.name}", **STORAGE)
+find_baseline = as_task(quality_gate.find_baseline, "find the baseline of {model}", **STORAGE)
 compare = as_task(
     quality_gate.measure_stored,
     "judge {candidate.model} on {candidate.dataset} against {candidate.gold}",

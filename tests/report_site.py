@@ -133,11 +133,7 @@ def score(run: Run, predicted: Predicted, config: Config) -> None:
     repaired = {"n_repaired": REPAIRED if predicted.gold == "second" else 0}
     rows = [row | repaired for row in metric_rows(run, predicted, score_stored(predicted, config))]
     key = f"{predicted.dataset}-{predicted.gold}"
-
-    class Artifact:
-        artifact_id = predicted.artifact_id
-
-    write_metrics(run, Artifact(), key, rows)  # type: ignore[arg-type]
+    write_metrics(run, predicted.model_copy(update={"dataset": key}), rows)
     parts = partial(read_predictions(run.results, predicted.uri).parts, text=config.benchmark.text == "keep")
     write_analysis(run, predicted.identity, parts, lambda: calibration(parts()), found_at=date_of(predicted.uri))
 

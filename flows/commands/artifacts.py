@@ -316,7 +316,7 @@ def alias(config: "Config", reference: Reference, alias: Alias, *, expect: Expec
         named = f"{ref.name}@sha256:{expect.removeprefix('sha256:')}"
         expected = Expected.NOTHING if expect == "none" else resolve_one(named, ref.store).artifact_id
     Store(ref.store).set_alias(ref.name, alias, ref.artifact_id, expected=expected)
-    print_note(f"{ref.name}@{alias} is {ref.name}@sha256:{ref.artifact_id[:12]}")
+    print_note(f"{ref.name}@{alias} is {ref.exact_name}")
 
 
 @app.command()
@@ -329,7 +329,7 @@ def pull(config: "Config", reference: Reference, folder: NewFolder) -> None:
     ref = resolve_one(reference, config.store)
     with show_progress():
         pull_one(ref, folder)
-    print_note(f"{ref.name}@sha256:{ref.artifact_id[:12]} is in {folder}")
+    print_note(f"{ref.exact_name} is in {folder}")
 
 
 @app.command()
@@ -350,7 +350,7 @@ def push(config: "Config", source: Source, name: Name, *, check: Check = True, j
     if json:
         print_json({"name": ref.name, "artifact_id": ref.artifact_id, "uri": ref.uri})
     else:
-        print_note(f"published {ref.name}@sha256:{ref.artifact_id[:12]}: {ref.uri}")
+        print_note(f"published {ref.exact_name}: {ref.uri}")
 
 
 @app.command()

@@ -30,4 +30,4 @@ def sign(config: "Config", reference: Reference, private_key: PrivateKey) -> Non
     if ref.store is None:
         raise InputError(f"model {reference!r}", "is not in a store", "publish it first, `nerbench artifacts push`")
     by = sign_artifact(open_root(ref.store), ref, private_key)
-    print_note(f"signed {ref.name}@sha256:{ref.artifact_id[:12]} with the key {by}")
+    print_note(f"signed {ref.exact_name} with the key {by}")

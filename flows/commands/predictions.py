@@ -130,7 +130,7 @@ def _finish(config: "Config", corpus: "Corpus", found: "Imported", json: bool) -
     print_note(f"{read}; entity types: {types}")
     if found.n_invalid:
         print_note(f"{found.n_invalid:,} tags continue no entity of their type, and stay as they are")
-    print_note(f"stored as {ref.name}@sha256:{ref.artifact_id[:12]}; next: nerbench benchmark {ref.name}")
+    print_note(f"stored as {ref.exact_name}; next: nerbench benchmark {ref.name}")
 
 
 def _mapping(text: str | None) -> dict[str, str]:

@@ -82,9 +82,9 @@ Handles = dict[str, Callable[[], Any]]
 UNDEFINED = "the function gave no value"
 
 
-def functions_over(config: Config, artifact: ArtifactRef | None) -> list[BenchmarkFunction]:
-    """The selected functions that take a model, or (None) those that take none; raises like `selected_functions`."""
-    return [one for one in selected_functions(config) if one.of_model == (artifact is not None)]
+def functions_over(config: Config, *, of_model: bool) -> list[BenchmarkFunction]:
+    """The selected functions that take a model, or those that take none; raises like `selected_functions`."""
+    return [one for one in selected_functions(config) if one.of_model == of_model]
 
 
 def run_user_functions(

@@ -112,9 +112,7 @@ def audit(config: Config, artifact: ArtifactRef, tell: Tell = lambda text: None)
     with tempfile.TemporaryDirectory(prefix="audit-", dir=cache_folder()) as folder:
         honest = Path(folder) / "honest"
         with private_cache(honest / "cache"):
-            tell(
-                f"audit of {artifact.name}@sha256:{artifact.artifact_id[:12]}: it is copied and scored without a fault"
-            )
+            tell(f"audit of {artifact.exact_name}: it is copied and scored without a fault")
             copy = prepare(config, artifact, honest)
             corpus = copy.corpus()
             words = open_corpus(corpus)

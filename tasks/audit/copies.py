@@ -210,10 +210,10 @@ def predict(copy: Copy, run_id: str, alias: str) -> Predicted:
 def score(copy: Copy, run_id: str, alias: str) -> Predicted:
     """Store the predictions and overall scores of an artifact, and the run's row in `runs`."""
     predicted, run, config = predict(copy, run_id, alias), run_of(copy, run_id), copy.config
-    artifact, corpus = copy.artifact(alias), copy.corpus()
-    counted = count_predictions(config.results, artifact, evaluate(copy, alias), corpus, config)
+    record, corpus = evaluate(copy, alias), copy.corpus()
+    counted = count_predictions(config.results, copy.artifact(alias), record, corpus, config)
     scored = score_counts(config.results, counted, OVERALL, config)
-    write_metrics(run, artifact, predicted.dataset, metric_rows(run, predicted, scored))
+    write_metrics(run, predicted, metric_rows(run, predicted, scored))
     write_run(run, config, {}, "ok")
     return predicted
 

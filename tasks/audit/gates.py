@@ -35,7 +35,7 @@ def quality_gate(copy: Copy) -> str:
     config = copy.config
     gate = config.gate or GateConfig()
     candidate = copy.artifact(CANDIDATE)
-    baseline = find_baseline(gate, candidate, config.store)
+    baseline = find_baseline(gate, candidate.name, config.store)
     scored = {one.artifact_id: one for one in (predict(copy, CURRENT, alias) for alias in copy.scored)}
     mine = [one for one in scored.values() if one.artifact_id == candidate.artifact_id]
     base = scored.get(baseline.artifact_id) if baseline else None

@@ -25,7 +25,12 @@ Annotation = tuple[str | None, str | None, str | None]
 """The names of a data set, of one of its annotations, and of a perturbation of its words (None: the clean split)."""
 
 
-def find_baseline(gate: GateConfig, artifact: ArtifactRef, store: str) -> ArtifactRef | None:
+def annotation_of(predicted: Predicted) -> Annotation:
+    """What predictions were scored against."""
+    return predicted.dataset, predicted.gold, predicted.perturbation
+
+
+def find_baseline(gate: GateConfig, model: str, store: str) -> ArtifactRef | None:
     """The baseline of a model: the target of the alias of its name, or the one reference for all models.
 
     None if the alias does not exist yet and the gate promotes, so that this model becomes the first baseline. Raises
@@ -33,12 +38,12 @@ def find_baseline(gate: GateConfig, artifact: ArtifactRef, store: str) -> Artifa
     no model or several.
     """
     if gate.is_alias:
-        if target := Store(store).find_target(artifact.name, gate.baseline):
-            return Store(store).ref(ArtifactKey(name=artifact.name, artifact_id=target))
+        if target := Store(store).find_target(model, gate.baseline):
+            return Store(store).ref(ArtifactKey(name=model, artifact_id=target))
         if gate.promote:
             return None
-        remedy = f"`nerbench artifacts alias {artifact.name} {gate.baseline}`, or gate.promote: true"
-        raise RunFailedError(f"there is no {artifact.name}@{gate.baseline} to be compared with; give it one: {remedy}")
+        remedy = f"`nerbench artifacts alias {model} {gate.baseline}`, or gate.promote: true"
+        raise RunFailedError(f"there is no {model}@{gate.baseline} to be compared with; give it one: {remedy}")
     found = resolve(gate.baseline, store)
     if len(found) > 1:
         raise InputError("gate.baseline", f"{gate.baseline} means {len(found)} models", "name one, or an alias")
@@ -57,7 +62,7 @@ def measure_stored(
         "baseline_artifact_id": base and base.artifact_id,
         **{name: getattr(candidate, name) for name in ("dataset", "split", "gold", "perturbation")},
     }
-    here = (candidate.dataset, candidate.gold, candidate.perturbation)
+    here = annotation_of(candidate)
     mine = {number: rule for number, rule in enumerate(rules, 1) if here in _annotations(config, rule)}
     if not mine:
         return []
@@ -109,9 +114,9 @@ def is_improvement(rows: Sequence[Row]) -> bool:
     return "improvement" in verdicts and verdicts <= {"improvement", "pass"}
 
 
-def first_promotion(gate: GateConfig, artifact: ArtifactRef) -> Row:
+def first_promotion(gate: GateConfig, model: str, artifact_id: str) -> Row:
     """The row of `gate` for a model that got the alias of the baseline because no model had it."""
-    about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "baseline": gate.baseline}
+    about = {"model": model, "artifact_id": artifact_id, "baseline": gate.baseline}
     found = {"verdict": "pass", "failed": False, "promoted": True, "reason": "the first one with this alias"}
     return {"kind": "promotion", **about, **found}
 

@@ -15,11 +15,11 @@ from nerbench.tasks.comparison.paired_differences import deltas
 from nerbench.tasks.config import Config
 from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
-from nerbench.tasks.results.rows import metric_rows, write_perturbed_metrics, write_predictions, write_robustness
+from nerbench.tasks.results.rows import metric_rows, write_and_count, write_perturbed_metrics, write_robustness
 from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring.counts import OVERALL, Counts, count_both_ways
 from nerbench.tasks.scoring.metrics import Quantity, Row
-from nerbench.tasks.scoring.score_predictions import count_predictions, name_predictions, score_counts
+from nerbench.tasks.scoring.score_predictions import score_counts
 from nerbench.tasks.scoring.slices import EVERYTHING
 from nerbench.tasks.scoring.stored_predictions import Predicted, read_predictions
 from nerbench.tasks.statistics.paired_tests import holm
@@ -50,19 +50,18 @@ def score_perturbed(
 ) -> PerturbedScores:
     """Write `predictions`, `metrics` and `robustness` of a model for all perturbations of a data set.
 
-    The rows of `metrics` have all labels and modes, and no slices. Raises like `count_predictions` and `measure_drops`.
+    The rows of `metrics` have all labels and modes, and no slices. Raises like `write_and_count` and `measure_drops`.
     """
     predicted: list[Predicted] = []
     rows: list[Row] = []
     for corpus, record in perturbed:
-        named = name_predictions(run.results, artifact, record, corpus, config.benchmark)
-        predicted.append(write_predictions(run, artifact, record, corpus, config.benchmark, named))
-        counted = count_predictions(run.results, artifact, record, corpus, config, named)
+        one, counted = write_and_count(run, artifact, record, corpus, config)
         scored = (row for label in counted.labels for row in score_counts(run.results, counted, label, config))
-        rows += metric_rows(run, predicted[-1], scored)
-    tables = {"metrics": write_perturbed_metrics(run, artifact, clean.dataset, rows)}
+        rows += metric_rows(run, one, scored)
+        predicted.append(one)
+    tables = {"metrics": write_perturbed_metrics(run, clean, rows)}
     found = measure_drops(config, clean, perturbed, predicted)
-    tables["robustness"] = write_robustness(run, artifact, clean.dataset, found)
+    tables["robustness"] = write_robustness(run, clean, found)
     return PerturbedScores(predicted, found, tables)
 
 

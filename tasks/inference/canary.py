@@ -19,6 +19,7 @@ from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, Evaluation
 from nerbench.tasks.inference.prediction_files import sentences_of
 from nerbench.tasks.inference.tagger_evaluation import started_tagger
 from nerbench.tasks.inference.tagger_handles import tagger_handle
+from nerbench.tasks.inference.tagger_process import RunningTagger
 
 
 def due(day: date, blocks: int, share: float) -> list[int]:
@@ -40,39 +41,21 @@ def check(artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, blocks: S
     if plan.record is None:
         raise ValueError("only a cached evaluation has a canary")
     stored = _tags(plan.record, results)
-    sentences = 0
-    if artifact.kind == "tagger":
-        return _check_tagger(artifact, corpus, plan, blocks, stored)
-    with tagger_handle(artifact, plan.settings) as handle:
-        names = (*handle.value.labels, OUTSIDE)  # index -1, a word without tokens
+    n_sentences = 0
+    is_tagger, strategy = artifact.kind == "tagger", plan.settings.aggregation_strategy
+    with started_tagger(artifact, plan.tagger) if is_tagger else tagger_handle(artifact, plan.settings) as model:
         for block in blocks:
-            start, stop = block * BLOCK, min((block + 1) * BLOCK, len(corpus.words))
-            now = predict_block(
-                handle.value, corpus.words[start:stop], aggregation_strategy=plan.settings.aggregation_strategy
-            )
+            start, sentences = block * BLOCK, list(sentences_of(corpus, range(block, block + 1)))
+            if isinstance(model, RunningTagger):
+                now = [tag for tagged in model.predict(sentences, start) for tag in tagged.tags]
+            else:
+                names = (*model.value.labels, OUTSIDE)  # index -1, a word without tokens
+                labels = predict_block(model.value, sentences, aggregation_strategy=strategy).labels
+                now = [names[label] for label in labels]
             first = int(sum(corpus.lengths[:start]))
-            before = stored[first : first + len(now.labels)]
-            _compare(first, before, [names[label] for label in now.labels])
-            sentences += stop - start
-    return sentences
-
-
-def _check_tagger(
-    artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, blocks: Sequence[int], stored: Sequence[str]
-) -> int:
-    """The same for a tagger in a separate process."""
-    from nerbench.tasks.inference.prediction import BLOCK
-
-    sentences = 0
-    with started_tagger(artifact, plan.tagger) as tagger:
-        for block in blocks:
-            words = list(sentences_of(corpus, range(block, block + 1)))
-            start = block * BLOCK
-            now = [tag for tagged in tagger.predict(words, start) for tag in tagged.tags]
-            first = int(sum(corpus.lengths[:start]))
-            _compare(first, list(stored[first : first + len(now)]), now)
-            sentences += len(words)
-    return sentences
+            _compare(first, stored[first : first + len(now)], now)
+            n_sentences += len(sentences)
+    return n_sentences
 
 
 def _tags(record: EvaluationRecord, results: str) -> list[str]:

@@ -23,6 +23,7 @@ from nerbench.artifacts.errors import CorruptArtifactError, RunFailedError
 from nerbench.artifacts.malloc import trim_malloc
 from nerbench.artifacts.manifest import ArtifactRef, Digest
 from nerbench.artifacts.memoized_reads import sha256_and_hold
+from nerbench.artifacts.references import materialise
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import room_for
@@ -30,13 +31,14 @@ from nerbench.tasks.child_process import Emit, Job
 from nerbench.tasks.config import BenchmarkConfig, Section, TaggerConfig
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
-from nerbench.tasks.inference.evaluation_key import EvaluationSettings, key_of, settings_of
+from nerbench.tasks.inference.backends import export_graph
+from nerbench.tasks.inference.evaluation_key import EvaluationSettings, evaluation_key, settings_of
 from nerbench.tasks.inference.hardware import is_torch_loaded
-from nerbench.tasks.inference.import_predictions import copy_predictions, require_same_words
+from nerbench.tasks.inference.import_predictions import copy_predictions
 from nerbench.tasks.inference.prediction_files import infer, join, n_blocks, row_groups
 from nerbench.tasks.inference.processes import meeting, processes_for, run_processes
-from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES, infer_by_tagger, is_pinned
-from nerbench.tasks.inference.tagger_handles import export_once, tagger_handle
+from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES, infer_by_tagger
+from nerbench.tasks.inference.tagger_handles import tagger_handle
 from nerbench.tasks.run_identity import utc_now
 
 log = logging.getLogger(__name__)
@@ -161,6 +163,8 @@ def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord
 class EvaluationPlan(Section):
     """An evaluation to carry out, and the state of the cache."""
 
+    model: str
+    """The name of the model, for messages."""
     key: str
     settings: EvaluationSettings
     state: State
@@ -208,28 +212,27 @@ def plan(  # noqa: PLR0913, PLR0917 - an evaluation and its run
 
     Predictions of a tagger that is not pinned are taken from the cache only by the run that made them, so that a later
     attempt scores the predictions that the tables of the first one describe.
-    Raises InputError for imported predictions of other words.
     """
     settings = settings_of(benchmark)
-    key = key_of(artifact, words_sha256, settings)
+    key = evaluation_key(artifact.model_sha256, words_sha256, settings, artifact.kind)
     state: State = "refresh"
     record: EvaluationRecord | None = None
-    of_run = None if (pinned := is_pinned(artifact)) else run_id
-    if of_run or (pinned and not benchmark.refresh):
+    of_run = None if artifact.is_pinned else run_id
+    if of_run or (artifact.is_pinned and not benchmark.refresh):
         state, record = look_up(open_root(results), evaluation_folder(key), artifact.name)
         if of_run and (record is None or record.run_id != of_run):
             state, record = "refresh", None
         if record:
             report_lost_predictions(record, artifact.name)
-    if record is None and artifact.kind == "predictions":
-        require_same_words(artifact, words_sha256)
     if record is None and artifact.kind == "model" and not is_torch_loaded():
         import torch  # noqa: F401 - inference needs it, and its answers about the machine count
 
-        if key_of(artifact, words_sha256, settings) != key:
+        if evaluation_key(artifact.model_sha256, words_sha256, settings) != key:
             return plan(artifact, words_sha256, benchmark, results, taggers, run_id)
     tagger = next((one for one in taggers if one.name == artifact.name and artifact.kind == "tagger"), None)
-    return EvaluationPlan(key=key, settings=settings, state=state, record=record, tagger=tagger, run_id=of_run)
+    return EvaluationPlan(
+        model=artifact.name, key=key, settings=settings, state=state, record=record, tagger=tagger, run_id=of_run
+    )
 
 
 def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
@@ -244,13 +247,17 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
     """The record of a planned evaluation or shard: the cached one, or that of a new inference.
 
     Evicts the model afterwards. Several processes need `ref`, from which each reads the corpus. Raises RunFailedError
-    if the plan was made on another kind of machine.
+    if the plan was made on another kind of machine, whose predictions have another key.
     """
     shard = shard or Shard(record=plan.record)
     if shard.record:
         return shard.record
-    _check_machine(plan, artifact, corpus)
     blocks, settings = shard.blocks(corpus), plan.settings
+    if evaluation_key(artifact.model_sha256, corpus.words_sha256, settings, artifact.kind) != plan.key:
+        raise RunFailedError(
+            f"the worker {platform.node()} differs from the one that looked for predictions of {artifact.name} in "
+            "device, processor, threads or versions; give a cluster workers of one kind"
+        )
     with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
         path = Path(scratch) / "predictions.parquet"
         with room_for(path):
@@ -308,7 +315,8 @@ def _infer_together(  # noqa: PLR0913, PLR0917 - as above
     given = {"settings": settings, "artifact": artifact, "corpus": ref}
     job: Job = {name: value.model_dump(mode="json") for name, value in given.items()}
     if settings.backend != "torch":
-        job["graph"] = str(export_once(artifact, settings, path.parent))
+        options = settings.backend, settings.precision, settings.max_length
+        job["graph"] = str(export_graph(materialise(artifact), path.parent, *options, artifact.name))
     parts = run_processes(
         "nerbench.tasks.inference.evaluation_cache:infer_part",
         job | {"blocks": list(blocks), "folder": str(path.parent)},
@@ -350,15 +358,6 @@ def infer_part(job: Job, emit: Emit) -> Job:
             range(mine[0], mine[-1] + 1),
             lambda words: emit({"event": "words", "part": number, "words": words}),
             Path(job["graph"]) if "graph" in job else None,
-        )
-
-
-def _check_machine(plan: EvaluationPlan, artifact: ArtifactRef, corpus: Corpus) -> None:
-    """Raise RunFailedError if predictions from this machine would not match the plan's key."""
-    if key_of(artifact, corpus.words_sha256, plan.settings) != plan.key:
-        raise RunFailedError(
-            f"the worker {platform.node()} differs from the one that looked for predictions of {artifact.name} in "
-            "device, processor, threads or versions; give a cluster workers of one kind"
         )
 
 

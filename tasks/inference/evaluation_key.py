@@ -5,7 +5,7 @@ from importlib.metadata import version
 from typing import Literal
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
-from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.manifest import Kind
 from nerbench.tasks.config import BenchmarkConfig, InferenceBackend, InferenceDtype, Section
 from nerbench.tasks.inference.backends import check_backend, versions
 from nerbench.tasks.inference.hardware import device_name, device_type, fuses_gelu, processor
@@ -37,17 +37,22 @@ def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
     return EvaluationSettings(precision=benchmark.dtype, **same)
 
 
-def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSettings) -> str:
+def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSettings, kind: Kind = "model") -> str:
     """The cache key: a sha256 of strings, in the terms of earlier releases, equal on machines of the same kind.
 
-    Raises like `check_backend`.
+    The settings do not change the predictions of a tagger, and no machine changes those that were imported. Raises like
+    `check_backend`.
     """
     from nerbench.tasks.inference.prediction import BATCH_PIECES, BLOCK
 
+    parts = {"model_sha256": model_sha256, "words_sha256": words_sha256}
+    if kind == "predictions":
+        return sha256_hex(canonical_json(parts))
+    if kind == "tagger":
+        parts |= {"code": TAGGER_CODE_VERSION, "machine": platform.machine(), **_hardware("cpu", 1)}
+        return sha256_hex(canonical_json(parts))
     check_backend(settings.backend, device_type(settings.device))
-    parts = {
-        "model_sha256": model_sha256,
-        "words_sha256": words_sha256,
+    parts |= {
         "precision": settings.precision,
         "attention": "auto",
         "window": str(settings.max_length or "model"),
@@ -60,16 +65,6 @@ def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSet
         **({} if device_type(settings.device) != "cpu" or fuses_gelu() else {"gelu": "torch"}),
         **({} if settings.backend == "torch" else {"backend": settings.backend, **versions(settings.backend)}),
     }
-    return sha256_hex(canonical_json(parts))
-
-
-def key_of(artifact: ArtifactRef, words_sha256: str, settings: EvaluationSettings) -> str:
-    """The cache key of an evaluation of a model, of a tagger, or of imported predictions, which no machine changes."""
-    if artifact.kind == "model":
-        return evaluation_key(artifact.model_sha256, words_sha256, settings)
-    parts = {"model_sha256": artifact.model_sha256, "words_sha256": words_sha256}
-    if artifact.kind == "tagger":
-        parts |= {"code": TAGGER_CODE_VERSION, "machine": platform.machine(), **_hardware("cpu", 1)}
     return sha256_hex(canonical_json(parts))
 
 

@@ -115,8 +115,18 @@ def copy_predictions(
 ) -> Inferred:
     """Write the imported predictions of some blocks of a corpus to a file, as inference does.
 
-    Raises CorruptArtifactError if the stored file has changed since the import.
+    Raises InputError if they were imported for other words, and CorruptArtifactError if the stored file has changed
+    since then.
     """
+    imported = load_manifest(artifact).imported
+    if imported and imported.corpus.words_sha256 != corpus.words_sha256:
+        about = f"{imported.corpus.dataset}, {imported.corpus.split}"
+        raise InputError(
+            f"model {artifact.name}",
+            f"has predictions for other words (those of {about}, sha256 {imported.corpus.words_sha256[:12]}, "
+            f"instead of {corpus.words_sha256[:12]})",
+            "predict these words, then run `nerbench predictions import` again",
+        )
     labels, done = np.array(artifact.labels), 0
     with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
         pull(artifact, Path(scratch) / "pulled")
@@ -133,19 +143,6 @@ def copy_predictions(
         done = sum(table.num_rows for table in tables)
         on_progress(done)
     return Inferred(digest, done, 0, 0, 0.0)
-
-
-def require_same_words(artifact: ArtifactRef, words_sha256: str) -> None:
-    """Raise InputError where predictions were imported for other words."""
-    imported = load_manifest(artifact).imported
-    if imported and imported.corpus.words_sha256 != words_sha256:
-        about = f"{imported.corpus.dataset}, {imported.corpus.split}"
-        raise InputError(
-            f"model {artifact.name}",
-            f"has predictions for other words (those of {about}, sha256 {imported.corpus.words_sha256[:12]}, "
-            f"instead of {words_sha256[:12]})",
-            "predict these words, then run `nerbench predictions import` again",
-        )
 
 
 def _check_free(name: str, store: Store) -> None:

@@ -15,7 +15,6 @@ import pyarrow as pa
 
 from nerbench.artifacts.digests import sha256_file, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError
-from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.parquet_bounds import bounded, corrupt_if_unreadable
@@ -44,7 +43,7 @@ def split_corpus(corpus: Corpus, shards: int) -> list[range]:
     return [range(start, stop) for start, stop in pairwise(ends)]
 
 
-def find_shards(plan: EvaluationPlan, artifact: ArtifactRef, runs: Sequence[range], results: str) -> list[Shard]:
+def find_shards(plan: EvaluationPlan, runs: Sequence[range], results: str) -> list[Shard]:
     """The shards of an evaluation. Cached ones are checked, and altered ones reported."""
     root = open_root(results)
     shards = []
@@ -52,15 +51,13 @@ def find_shards(plan: EvaluationPlan, artifact: ArtifactRef, runs: Sequence[rang
         shard = Shard(number=number, of=len(runs), first=blocks.start, stop=blocks.stop, record=None)
         if plan.state != "refresh":
             folder = shard_folder(plan.key, blocks.start, blocks.stop)
-            _, record = look_up(root, folder, f"{artifact.name}{shard.place}")
+            _, record = look_up(root, folder, f"{plan.model}{shard.place}")
             shard = shard.model_copy(update={"record": record})
         shards.append(shard)
     return shards
 
 
-def join_shards(
-    plan: EvaluationPlan, artifact: ArtifactRef, shards: Sequence[EvaluationRecord], results: str
-) -> EvaluationRecord:
+def join_shards(plan: EvaluationPlan, shards: Sequence[EvaluationRecord], results: str) -> EvaluationRecord:
     """Join all shards of an evaluation in order, and keep the result; holds one block of predictions in memory.
 
     Raises CorruptArtifactError if a shard differs from the stored one, and FileNotFoundError if it is missing.
@@ -83,7 +80,7 @@ def join_shards(
             run_id=plan.run_id,
         )
         keep(root, record, path)
-    report_lost_predictions(record, artifact.name)
+    report_lost_predictions(record, plan.model)
     return record
 
 

@@ -28,14 +28,6 @@ PROMPT = "prompt"
 """The file of `files` with the prompt of a language model."""
 
 
-def is_pinned(artifact: ArtifactRef) -> bool:
-    """Whether an artifact identifies its predictions, so that they may be kept and must not change."""
-    if artifact.kind != "tagger":
-        return True
-    source = load_manifest(artifact).tagger
-    return source is not None and source.pinned
-
-
 class SavedTagger(NamedTuple):
     """The manifest of a tagger in the store."""
 

@@ -5,10 +5,8 @@ from typing import TYPE_CHECKING
 
 from nerbench.artifacts.lazy_artifact import ArtifactHandle
 from nerbench.artifacts.manifest import ArtifactRef
-from nerbench.artifacts.references import golden_of, materialise
-from nerbench.tasks.inference.backends import check_backend, export_graph
+from nerbench.artifacts.references import golden_of
 from nerbench.tasks.inference.evaluation_key import EvaluationSettings
-from nerbench.tasks.inference.hardware import device_type
 
 if TYPE_CHECKING:
     from nerbench.tasks.inference.tagger import Tagger
@@ -19,7 +17,7 @@ def tagger_handle(
 ) -> "ArtifactHandle[Tagger]":
     """A lazy handle of the model with these settings; with `as_saved`, torch computes it and no module is replaced.
 
-    `graph` is the file of `export_once`; without it, a backend exports the model itself.
+    `graph` is the file of `export_graph`; without it, a backend exports the model itself.
     """
     from nerbench.tasks.inference.backend_sessions import use_backend
     from nerbench.tasks.inference.loading import load_tagger, resolve_device
@@ -42,13 +40,3 @@ def tagger_handle(
         return tagger if as_saved else optimize_for_inference(tagger)
 
     return ArtifactHandle(artifact, load)
-
-
-def export_once(artifact: ArtifactRef, settings: EvaluationSettings, target: Path) -> Path:
-    """Export a model for a backend to a file in the folder `target`, which several processes can read.
-
-    Raises InputError like `check_backend`, or if the model cannot be exported.
-    """
-    check_backend(settings.backend, device_type(settings.device))
-    options = settings.backend, settings.precision, settings.max_length
-    return export_graph(materialise(artifact), target, *options, artifact.name)

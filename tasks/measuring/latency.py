@@ -21,7 +21,7 @@ from nerbench.tasks.inference.loading import resolve_device
 from nerbench.tasks.inference.tagger_evaluation import started_tagger
 from nerbench.tasks.inference.tagger_process import RunningTagger, running_tagger
 from nerbench.tasks.measuring.latency_statistics import Amount, summarise
-from nerbench.tasks.measuring.speed_rows import first_sentences, latency_rows, sizes
+from nerbench.tasks.measuring.speed_rows import first_sentences, sizes
 from nerbench.tasks.results.rows import write_measured
 from nerbench.tasks.run_identity import Run
 
@@ -36,34 +36,34 @@ SENTENCES_OF_ENDPOINT = 20
 """Number of sentences for an endpoint, whose calls cost money: once one by one, and once together."""
 
 
-def measure_tagger(
-    artifact: ArtifactRef, config: TaggerConfig | None, corpus: Corpus, benchmark: BenchmarkConfig
+def measure_process(
+    artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig, taggers: Sequence[TaggerConfig] = ()
 ) -> dict[str, list[Row]]:
-    """The rows by table of a tagger. Raises like `started_tagger`."""
+    """The rows by table of a tagger in its process, or of a stored model in such a process.
+
+    Raises like `started_tagger`.
+    """
+    if artifact.kind == "tagger":
+        config = next((one for one in taggers if one.name == artifact.name), None)
+        process = started_tagger(artifact, config)
+    else:
+        options = {"folder": str(materialise(artifact)), "device": benchmark.device, "dtype": benchmark.dtype}
+        window = {"max_length": benchmark.max_length}
+        config = TaggerConfig(name=artifact.name, tagger=STORED_MODEL, options=options | window)
+        process = running_tagger(config)
     started = time.perf_counter()
-    with started_tagger(artifact, config) as tagger:
-        return _process_rows(artifact, tagger, time.perf_counter() - started, config, corpus, benchmark)
+    with process as tagger:
+        rows = _process_rows(tagger, time.perf_counter() - started, config, corpus, benchmark)
+    manifest = load_manifest(artifact)
+    rows["memory"][0] |= sizes(manifest if manifest.files else None)
+    known = {"artifact_id": artifact.artifact_id, "model": artifact.name}
+    return {table: [known | row for row in found] for table, found in rows.items()}
 
 
-def measure_model(artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig) -> dict[str, list[Row]]:
-    """The rows by table of a stored model in such a process."""
-    options = {"folder": str(materialise(artifact)), "device": benchmark.device, "dtype": benchmark.dtype}
-    adapter = TaggerConfig(
-        name=artifact.name, tagger=STORED_MODEL, options=options | {"max_length": benchmark.max_length}
-    )
-    started = time.perf_counter()
-    with running_tagger(adapter) as tagger:
-        return _process_rows(artifact, tagger, time.perf_counter() - started, adapter, corpus, benchmark)
-
-
-def _process_rows(  # noqa: PLR0913, PLR0917 - what is measured
-    artifact: ArtifactRef,
-    tagger: RunningTagger,
-    load_s: float,
-    config: TaggerConfig | None,
-    corpus: Corpus,
-    benchmark: BenchmarkConfig,
+def _process_rows(
+    tagger: RunningTagger, load_s: float, config: TaggerConfig | None, corpus: Corpus, benchmark: BenchmarkConfig
 ) -> dict[str, list[Row]]:
+    """The rows without the columns that identify the model, and without its size on disk."""
     is_endpoint = config is not None and config.adapter in ENDPOINTS
     sentences = first_sentences(corpus)[: SENTENCES_OF_ENDPOINT if is_endpoint else None]
     first, warm_up = sentences[:1], sentences[: 0 if is_endpoint else WARM_UP]
@@ -71,8 +71,6 @@ def _process_rows(  # noqa: PLR0913, PLR0917 - what is measured
     alone = [_seconds(tagger, [words]) for words in sentences]
     together = [_seconds(tagger, sentences) for _ in range(1 if is_endpoint else BATCH_PASSES)]
     known = {
-        "artifact_id": artifact.artifact_id,
-        "model": artifact.name,
         "device": "network" if is_endpoint else resolve_device(benchmark.device).type,
         "dtype": benchmark.dtype,
         "backend": BACKEND,
@@ -86,20 +84,18 @@ def _process_rows(  # noqa: PLR0913, PLR0917 - what is measured
     shared = known | of_host | _price(tagger, config, words)
     amounts = [Amount(1, len(one), 0) for one in sentences]
     whole = [Amount(len(sentences), sum(map(len, sentences)), 0)] * len(together)
-    manifest = load_manifest(artifact)
     memory = {
         "load_s": load_s,
         "first_call_s": first_call_s,
         "baseline_rss_bytes": tagger.ready.baseline_rss_bytes,
         "peak_rss_bytes": tagger.peak_rss_bytes(),
     }
-    of_disk = sizes(manifest if manifest.files else None)
     return {
         "speed": [
             shared | {"batch_size": 1} | summarise([alone], [amounts]) | {"tokens_per_s": None},
             shared | {"batch_size": len(sentences)} | summarise([together], [whole]) | {"tokens_per_s": None},
         ],
-        "memory": [known | {"batch_size": 1} | of_disk | memory],
+        "memory": [known | {"batch_size": 1} | memory],
     }
 
 
@@ -146,8 +142,7 @@ def measure_and_write(  # noqa: PLR0913, PLR0917 - what is measured, and how
     In a run with taggers, a model is also measured like a tagger. A tagger has no speed gate.
     """
     if artifact.kind == "tagger":
-        config = next((one for one in taggers if one.name == artifact.name), None)
-        rows = measure_tagger(artifact, config, corpus, benchmark)
+        rows = measure_process(artifact, corpus, benchmark, taggers)
         return Measurement(write_measured(run, artifact.artifact_id, rows), [])
     passes = PASSES if gate else 1
     rows = measure(artifact, corpus, benchmark, passes)
@@ -159,7 +154,7 @@ def measure_and_write(  # noqa: PLR0913, PLR0917 - what is measured, and how
             found = speed_gate.compare_runs(run.results, rows["speed"][0], gate, before=run.date)
         judged = [speed_gate.judged(rows["speed"][0], found, gate)]
     if taggers:
-        beside = measure_model(artifact, corpus, benchmark)
+        beside = measure_process(artifact, corpus, benchmark)
         rows = {table: [*found, *beside[table]] for table, found in rows.items()}
     return Measurement(write_measured(run, artifact.artifact_id, rows), judged)
 
@@ -180,4 +175,17 @@ def measure(artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig, p
         "window": benchmark.max_length,
     }
     measured = run_child("nerbench.tasks.measuring.process.measure", job, what=f"measuring {artifact.name}")
-    return latency_rows(artifact, load_manifest(artifact), measured, benchmark.dtype, corpus.name)
+    known = {
+        "artifact_id": artifact.artifact_id,
+        "model": artifact.name,
+        "device": measured["device"],
+        "dtype": benchmark.dtype,
+        "backend": "eager",
+        "head": "token",
+        "workload": "inference",
+        "batch_size": 1,
+        "sequence_length": None,
+        "status": "ok",
+    }
+    speed = {"host": platform.node(), "processes": 1, "dataset": corpus.name} | measured["speed"]
+    return {"speed": [known | speed], "memory": [known | sizes(load_manifest(artifact)) | measured["memory"]]}

@@ -1,11 +1,11 @@
-"""Rows of `speed` and `memory`: of a sweep, and of the latency sample."""
+"""Rows of `speed` and `memory`: of a sweep, and the columns that the latency sample shares."""
 
 import platform
 from collections.abc import Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
-from nerbench.artifacts.manifest import ArtifactRef, Manifest
+from nerbench.artifacts.manifest import Manifest
 from nerbench.artifacts.references import load_manifest
 from nerbench.tasks.config import Config
 from nerbench.tasks.data.corpus import Corpus
@@ -27,6 +27,14 @@ OF_HOST = ("sgemm_flops_per_s", "copy_bytes_per_s", "threads")
 SAMPLES = ("samples_s", "samples_process")
 
 
+class SweepPlan(NamedTuple):
+    """What a sweep measures."""
+
+    groups: list[Group]
+    corpus: Corpus | None
+    """The sentences for real lengths: those of the first data set; None if no model can tag them."""
+
+
 class Swept(NamedTuple):
     """The results of a sweep."""
 
@@ -43,8 +51,7 @@ def sweep_and_write(run: Run, config: Config, subjects: Sequence[Subject]) -> Sw
     Measurements of an interrupted sweep are reused. Raises InputError like `plan_of`.
     """
     device = resolve_device(config.benchmark.device)
-    groups = plan_of(config, subjects)
-    corpus = _corpus(config, subjects)
+    groups, corpus = plan_of(config, subjects)
     dataset = corpus.name if corpus else None
     sentences = first_sentences(corpus) if corpus else []
     swept = Swept({"speed": [], "memory": []}, [], [])
@@ -66,17 +73,13 @@ def sweep_and_write(run: Run, config: Config, subjects: Sequence[Subject]) -> Sw
     return swept
 
 
-def plan_of(config: Config, subjects: Sequence[Subject]) -> list[Group]:
-    """The groups of a sweep. Raises InputError if a device or length is impossible, and CorpusError for its corpus."""
+def plan_of(config: Config, subjects: Sequence[Subject]) -> SweepPlan:
+    """The plan of a sweep. Raises InputError if a device or length is impossible, and CorpusError for its corpus."""
     device = resolve_device(config.benchmark.device)
-    return plan(subjects, config.speed, device=device.type, corpus=_corpus(config, subjects) is not None)
-
-
-def _corpus(config: Config, subjects: Sequence[Subject]) -> Corpus | None:
-    """The sentences for real lengths: those of the first data set; None if no model can tag them."""
-    if not config.datasets or not any(tags_words(subject, config.speed) for subject in subjects):
-        return None
-    return open_corpus(describe(config, config.datasets[0])[0])
+    corpus = None
+    if config.datasets and any(tags_words(subject, config.speed) for subject in subjects):
+        corpus = open_corpus(describe(config, config.datasets[0])[0])
+    return SweepPlan(plan(subjects, config.speed, device=device.type, corpus=corpus is not None), corpus)
 
 
 def speed_row(measured: Measured, device: str, dataset: str | None) -> Row:
@@ -132,23 +135,3 @@ def _known(measured: Measured, device: str) -> Row:
 def first_sentences(corpus: Corpus) -> list[list[str]]:
     """The sentences that represent a corpus, in order."""
     return list(corpus.words[:SENTENCES])
-
-
-def latency_rows(
-    artifact: ArtifactRef, manifest: Manifest, measured: Row, dtype: str, dataset: str
-) -> dict[str, list[Row]]:
-    """The rows by table for the sentences of a corpus one by one, from the results of `measure`'s child."""
-    known = {
-        "artifact_id": artifact.artifact_id,
-        "model": artifact.name,
-        "device": measured["device"],
-        "dtype": dtype,
-        "backend": "eager",
-        "head": "token",
-        "workload": "inference",
-        "batch_size": 1,
-        "sequence_length": None,
-        "status": "ok",
-    }
-    speed = {"host": platform.node(), "processes": 1, "dataset": dataset} | measured["speed"]
-    return {"speed": [known | speed], "memory": [known | sizes(manifest) | measured["memory"]]}

@@ -108,7 +108,7 @@ def publish(  # noqa: PLR0913 - what is published, and how
     check_request(repository)
     folder = materialise(artifact)
     paths = [entry.path for entry in load_manifest(artifact).files]
-    summary = message or f"Publish {artifact.name}@sha256:{artifact.artifact_id[:12]}"
+    summary = message or f"Publish {artifact.exact_name}"
     sent: list[tuple[str, ...]] = []
 
     def once() -> Publication:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date as calendar_date
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +17,15 @@ from nerbench.tasks.data.arrow_cache import Column
 from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.environment import environment, machine
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, keep_date
-from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES, is_pinned
+from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES
 from nerbench.tasks.run_identity import Run, utc_now
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.scoring.score_predictions import NamedPredictions, name_predictions
+from nerbench.tasks.scoring.score_predictions import (
+    CountedPredictions,
+    NamedPredictions,
+    count_predictions,
+    name_predictions,
+)
 from nerbench.tasks.scoring.stored_predictions import Predicted, metrics_key, predictions_key
 
 
@@ -30,40 +35,43 @@ def metric_rows(run: Run, predicted: Predicted, scored: Iterable[Row]) -> list[R
     return [known | row for row in scored]
 
 
-def write_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]) -> str:
-    """Write the `metrics` rows of one model on one data set, for all annotations. Returns the location."""
-    key = metrics_key(run.run_id, artifact.artifact_id, dataset)
+def write_metrics(run: Run, predicted: Predicted, rows: Sequence[Row]) -> str:
+    """Write the `metrics` rows of one model on one data set, for all annotations. Returns the location.
+
+    `predicted`: the predictions scored against any of the annotations, as for the next functions.
+    """
+    key = metrics_key(run.run_id, predicted.artifact_id, predicted.dataset)
     return write_table(run.results, "metrics", list(rows), date=run.date, key=key)
 
 
-def write_user_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]) -> str:
+def write_user_metrics(run: Run, predicted: Predicted, rows: Sequence[Row]) -> str:
     """Write the rows of custom metrics. Returns the location.
 
     Rows of an earlier attempt stay, because a metric that times the model differs each time.
     """
-    key = table_key(run.run_id, "own", artifact.artifact_id, dataset)
+    key = table_key(run.run_id, "own", predicted.artifact_id, predicted.dataset)
     written = find_table_file(run.results, "metrics", key, run.date)
     return written or write_table(run.results, "metrics", list(rows), date=run.date, key=key)
 
 
-def write_perturbed_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]) -> str:
+def write_perturbed_metrics(run: Run, clean: Predicted, rows: Sequence[Row]) -> str:
     """Write the `metrics` rows of one model on all perturbations of one data set. Returns the location."""
-    key = table_key(run.run_id, "perturbed", artifact.artifact_id, dataset)
+    key = table_key(run.run_id, "perturbed", clean.artifact_id, clean.dataset)
     return write_table(run.results, "metrics", list(rows), date=run.date, key=key)
 
 
-def write_robustness(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]) -> str:
+def write_robustness(run: Run, clean: Predicted, rows: Sequence[Row]) -> str:
     """Write the `robustness` rows of one model on one data set. Returns the location."""
-    key = table_key(run.run_id, "robustness", artifact.artifact_id, dataset)
+    key = table_key(run.run_id, "robustness", clean.artifact_id, clean.dataset)
     return write_table(run.results, "robustness", [run.columns | row for row in rows], date=run.date, key=key)
 
 
-def write_custom(run: Run, artifact: ArtifactRef | None, rows: Sequence[Row]) -> str:
+def write_custom(run: Run, artifact_id: str | None, rows: Sequence[Row]) -> str:
     """Write the rows of benchmark functions for one model, or for none. Returns the location.
 
     Rows of an earlier attempt stay, because durations differ each time.
     """
-    key = table_key(run.run_id, "custom", artifact.artifact_id if artifact else "")
+    key = table_key(run.run_id, "custom", artifact_id or "")
     written = find_table_file(run.results, "custom", key, run.date)
     return written or write_table(run.results, "custom", list(rows), date=run.date, key=key)
 
@@ -134,11 +142,27 @@ def write_predictions(  # noqa: PLR0913, PLR0917 - whose predictions, and where 
         keep_date(open_root(run.results), record, key, date)
     read_as = {"kind": artifact.kind, "label_map": named.label_map, "n_unmapped": len(named.unmapped)}
     unparsed = int((record.counts or {}).get(PARSE_FAILURES, 0)) or None
-    read_as |= {"pinned": None if is_pinned(artifact) else False, "n_unparsed": unparsed}
+    read_as |= {"pinned": None if artifact.is_pinned else False, "n_unparsed": unparsed}
     read_as |= {"n_unaligned": corpus.n_unaligned, "n_left_out": corpus.n_left_out}
     read_as["backend"] = benchmark.backend if artifact.kind == "model" else None
     read_as["perturbation"] = corpus.perturbation.name if corpus.perturbation else None
     return Predicted.model_validate(about | read_as | {"uri": uri, "model_sha256": artifact.model_sha256})
+
+
+class Countable(NamedTuple):
+    """Stored predictions and their counts."""
+
+    predicted: Predicted
+    counted: CountedPredictions
+
+
+def write_and_count(
+    run: Run, artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, config: Config
+) -> Countable:
+    """Write predictions unless an earlier run did, and count them; both read them once."""
+    named = name_predictions(run.results, artifact, record, corpus, config.benchmark)
+    predicted = write_predictions(run, artifact, record, corpus, config.benchmark, named)
+    return Countable(predicted, count_predictions(run.results, artifact, record, corpus, config, named))
 
 
 def _prediction_rows(named: NamedPredictions, about: Mapping[str, str], corpus: CorpusRef, *, text: bool) -> pa.Table:

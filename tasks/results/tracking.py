@@ -78,21 +78,13 @@ def require(config: Config) -> None:
 def track_run(
     name: str, run: Run, config: Config, artifacts: Sequence[ArtifactRef], tables: Mapping[str, Sequence[str]]
 ) -> None:
-    """Log a run to one of the trackers of `config.track`.
+    """Log what a run has written about each model to one of the trackers of `config.track`.
 
     Raises InputError if its package is not installed or its settings are wrong, StoreUnreachableError if MLflow's
     server gives no answer, and whatever the package raises.
     """
     require(config)
     tracker: Tracker = MlflowTracker(config.tracking_uri) if name == "mlflow" else WandbTracker(name)
-    with redirect_stdout(StringIO()):  # trackio prints a welcome and MLflow a link, and stdout is for results
-        log_run(tracker, run, config, artifacts, tables)
-
-
-def log_run(
-    tracker: Tracker, run: Run, config: Config, artifacts: Sequence[ArtifactRef], tables: Mapping[str, Sequence[str]]
-) -> None:
-    """Log what a run has written about each model."""
     found = read_run(run.results, run.run_id)
     documents = {
         "tables.json": {
@@ -113,7 +105,8 @@ def log_run(
             metrics=metrics_of(found, artifact.artifact_id),
             documents=documents,
         )
-        tracker.log(model)
+        with redirect_stdout(StringIO()):  # trackio prints a welcome and MLflow a link, and stdout is for results
+            tracker.log(model)
 
 
 class MlflowTracker:

@@ -223,7 +223,10 @@ def count_predictions(  # noqa: PLR0913, PLR0917 - what is counted, and how
     if named.unmapped:
         missed = ", ".join(named.unmapped)
         log.warning("%s: no label of it is %s of %s, which counts as missed", artifact.name, missed, corpus.gold_name)
-    slices = Slices([], {}) if corpus.perturbation else _slices(named, artifact, config)
+    slices = Slices([], {})
+    if not corpus.perturbation:
+        training = find_training(load_manifest(artifact).provenance.corpora, config.datasets)
+        slices = slices_for(config.slices, parts=named.parts, training=training)
     counts = count(named.parts(), slices.ready, config.modes)
     data = _written(without_tokens(counts) if named.corpus.alignment else counts)
     sha256 = sha256_hex(data)
@@ -239,11 +242,6 @@ def count_predictions(  # noqa: PLR0913, PLR0917 - what is counted, and how
         predictions_digest=named.digest,
         unavailable=slices.unavailable,
     )
-
-
-def _slices(named: NamedPredictions, artifact: ArtifactRef, config: Config) -> Slices:
-    training = find_training(load_manifest(artifact).provenance.corpora, config.datasets)
-    return slices_for(config.slices, parts=named.parts, training=training)
 
 
 def score_counts(results: str, counted: CountedPredictions, label: str, config: Config) -> list[Row]:

@@ -57,7 +57,7 @@ def test_all_models_are_found_with_one_listing(models: list[ArtifactRef], reques
 
 def test_a_baseline_is_found_without_a_listing(models: list[ArtifactRef], requests: Counter[str]) -> None:
     gate = GateConfig.model_validate({"baseline": "champion", "promote": True})
-    assert find_baseline(gate, models[0], "memory://requests") == models[0]
-    assert find_baseline(gate, models[1], "memory://requests") is None
+    assert find_baseline(gate, models[0].name, "memory://requests") == models[0]
+    assert find_baseline(gate, models[1].name, "memory://requests") is None
     assert requests.total() <= 5
     assert not {"ls", "find", "walk"} & {*requests}

@@ -83,7 +83,7 @@ def keep_predictions(config: Any, name: str, ref: Any, seed: int) -> None:
     from nerbench.tasks.data.arrow_cache import Column
     from nerbench.tasks.data.corpus_refs import open_corpus
     from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, keep
-    from nerbench.tasks.inference.evaluation_key import key_of, settings_of
+    from nerbench.tasks.inference.evaluation_key import evaluation_key, settings_of
     from nerbench.tasks.inference.prediction import BLOCK
     from nerbench.tasks.inference.prediction_files import SCHEMA, batch, positions
 
@@ -100,7 +100,7 @@ def keep_predictions(config: Any, name: str, ref: Any, seed: int) -> None:
                 labels = np.where(rng.random(len(labels)) < WRONG * (labels > 0), drawn, labels)
                 writer.write_batch(batch(rows, names, labels, np.ones(len(labels), np.float32)))
         record = EvaluationRecord(
-            key=key_of(artifact, ref.words_sha256, settings_of(config.benchmark)),
+            key=evaluation_key(artifact.model_sha256, ref.words_sha256, settings_of(config.benchmark)),
             predictions_digest="unused",
             sha256=sha256_file(path),
             labels=tuple(names),
@@ -140,7 +140,7 @@ def score(config: Any, name: str) -> Row:
     laps["intervals"] = time.process_time()
     analysed = analyse(run, predicted, config.benchmark).metrics
     laps["analyse"] = time.process_time()
-    write_metrics(run, artifact, "made-up", metric_rows(run, predicted, scored) + analysed)
+    write_metrics(run, predicted, metric_rows(run, predicted, scored) + analysed)
     write_run(run, config, {}, "ok")
     times = list(laps.values())
     return {lap: end - start for lap, start, end in zip([*laps][1:], times, times[1:], strict=False)}

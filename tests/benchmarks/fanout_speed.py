@@ -146,7 +146,7 @@ def work(config: Any, night: int = 1) -> int:
         counted = score_predictions.count_predictions(config.results, artifact, found.record, corpus, config)
         labelled = (score_predictions.score_counts(config.results, counted, label, config) for label in counted.labels)
         scored = metric_rows(run, predicted, chain.from_iterable(labelled))
-        write_metrics(run, artifact, "own", scored + analyse(run, predicted, config.benchmark).metrics)
+        write_metrics(run, predicted, scored + analyse(run, predicted, config.benchmark).metrics)
         cells += len(counted.labels)
     return cells
 

@@ -26,8 +26,7 @@ PARTS = {
     "the flow, engine and all else": ("nerbench.flows.benchmark", "benchmark.__class__.__call__"),
     "what references mean": ("nerbench.flows.benchmark", "resolve_models"),
     "what is cached": ("nerbench.flows.benchmark", "evaluate_models"),
-    "scores": ("nerbench.flows.benchmark", "score_model"),
-    "scores, waited for and written": ("nerbench.flows.benchmark", "write_scores"),
+    "scores": ("nerbench.flows.benchmark", "score_models"),
     "gate and unchanged models": ("nerbench.flows.benchmark", "hold_to_gate"),
     "the page": ("nerbench.tasks.report.prefect_page", "publish"),
 }

@@ -56,7 +56,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Benched:
 def rows_of(own: Benched, *tags: str, with_predictions: bool = True, annotations: int = 1) -> list[Row]:
     config: Config = own.configured(benchmark={"device": "cpu", "tags": tags})
     predicted = [own.predicted()] if with_predictions else []
-    functions = functions_over(config, own.artifact)
+    functions = functions_over(config, of_model=True)
     return run_user_functions(config, functions, own.artifact, [own.ref] * annotations, predicted)
 
 
@@ -100,6 +100,6 @@ def test_without_predictions_a_row_says_so(own: Benched) -> None:
 
 def test_functions_without_model_arguments_are_called_without_a_model(own: Benched) -> None:
     config = own.configured(benchmark={"device": "cpu", "tags": ("corpus",)})
-    assert not functions_over(config, own.artifact)
-    (row,) = run_user_functions(config, functions_over(config, None), None, [own.ref], [])
+    assert not functions_over(config, of_model=True)
+    (row,) = run_user_functions(config, functions_over(config, of_model=False), None, [own.ref], [])
     assert (row["value"], row.get("artifact_id"), row["dataset"]) == (len(GOLD), None, "own")

@@ -288,7 +288,7 @@ def published(tmp_path: Path) -> tuple[str, ArtifactRef]:
 def test_the_baseline_is_the_artifact_of_the_alias(published: tuple[str, ArtifactRef]) -> None:
     store, artifact = published
     Store(store).set_alias("tagger", "champion", artifact.artifact_id)
-    found = find_baseline(GateConfig(), reference("tagger"), store)
+    found = find_baseline(GateConfig(), "tagger", store)
     assert found is not None
     assert found.artifact_id == artifact.artifact_id
 
@@ -299,17 +299,17 @@ def test_without_a_baseline_the_error_has_a_remedy(published: tuple[str, Artifac
         RunFailedError,
         match=r"there is no tagger@champion .* `nerbench artifacts alias tagger champion`, or gate.promote: true",
     ):
-        find_baseline(GateConfig(), artifact, store)
-    assert find_baseline(GateConfig(promote=True), artifact, store) is None
+        find_baseline(GateConfig(), artifact.name, store)
+    assert find_baseline(GateConfig(promote=True), artifact.name, store) is None
 
 
 def test_one_baseline_for_all(published: tuple[str, ArtifactRef]) -> None:
     store, artifact = published
-    found = find_baseline(GateConfig(baseline="tagger@latest"), reference("other"), store)
+    found = find_baseline(GateConfig(baseline="tagger@latest"), "other", store)
     assert found is not None
     assert found.artifact_id == artifact.artifact_id
     with pytest.raises(InputError, match="nobody"):
-        find_baseline(GateConfig(baseline="nobody@latest"), artifact, store)
+        find_baseline(GateConfig(baseline="nobody@latest"), artifact.name, store)
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_a_promotion_records_its_split(tmp_path: Path, on_reported: bool) -> Non
 
 
 def test_the_first_promotion_is_reported() -> None:
-    assert describe(first_promotion(GateConfig(), reference("tagger"))) == (
+    assert describe(first_promotion(GateConfig(), "tagger", "a" * 64)) == (
         "tagger: became champion: the first one with this alias"
     )
 

@@ -51,13 +51,13 @@ class Case:
 
     def find(self, shards: int, **changes: Any) -> list[Shard]:
         runs = split_corpus(self.corpus, shards)
-        return find_shards(self.plan(**changes), self.artifact, runs, self.results)
+        return find_shards(self.plan(**changes), runs, self.results)
 
     def infer(self, shards: Sequence[Shard]) -> list[EvaluationRecord]:
         return [carry_out(self.plan(), self.artifact, self.corpus, self.results, shard=shard) for shard in shards]
 
     def join(self, records: Sequence[EvaluationRecord]) -> EvaluationRecord:
-        return join_shards(self.plan(), self.artifact, records, self.results)
+        return join_shards(self.plan(), records, self.results)
 
 
 @pytest.fixture(autouse=True)

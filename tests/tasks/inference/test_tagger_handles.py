@@ -10,7 +10,7 @@ import pytest
 
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.tasks.data.corpus_refs import CorpusRef
-from nerbench.tasks.inference import evaluation_cache, tagger_handles
+from nerbench.tasks.inference import evaluation_cache
 from nerbench.tasks.inference.evaluation_key import EvaluationSettings
 
 
@@ -38,7 +38,6 @@ def test_the_processes_of_an_evaluation_share_one_export(
 ) -> None:
     exported: list[tuple[Any, ...]] = []
     graphs: list[Path | None] = []
-    devices: list[str] = []
 
     def export(folder: Path, target: Path, *options: Any) -> Path:
         exported.append((folder, *options))
@@ -56,10 +55,8 @@ def test_the_processes_of_an_evaluation_share_one_export(
     settings = EvaluationSettings(
         device="auto", precision="fp32", backend=backend, max_length=64, aggregation_strategy="first"
     )
-    monkeypatch.setattr(tagger_handles, "materialise", lambda artifact: tmp_path / artifact.name)
-    monkeypatch.setattr(tagger_handles, "check_backend", lambda backend, device: devices.append(device))
-    monkeypatch.setattr(tagger_handles, "device_type", {"auto": "cpu"}.__getitem__)
-    monkeypatch.setattr(tagger_handles, "export_graph", export)
+    monkeypatch.setattr(evaluation_cache, "materialise", lambda artifact: tmp_path / artifact.name)
+    monkeypatch.setattr(evaluation_cache, "export_graph", export)
     monkeypatch.setattr(evaluation_cache, "_infer_here", infer_here)
     monkeypatch.setattr(evaluation_cache, "run_processes", processes)
     monkeypatch.setattr(evaluation_cache, "meeting", two_processes)
@@ -70,5 +67,4 @@ def test_the_processes_of_an_evaluation_share_one_export(
     with pytest.raises(InterruptedError):
         evaluation_cache._infer_together(tmp_path / "predictions.parquet", 2, *given)
     assert exported == [(tmp_path / "m", backend, "fp32", 64, "m")] * exports
-    assert devices == ["cpu"] * exports
     assert graphs == [tmp_path / "model.onnx" if exports else None] * 2

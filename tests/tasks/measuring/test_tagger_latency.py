@@ -15,7 +15,7 @@ from nerbench.tasks.config import Config
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import describe, open_corpus
 from nerbench.tasks.inference.tagger_evaluation import save_tagger
-from nerbench.tasks.measuring.latency import measure_and_write, measure_model
+from nerbench.tasks.measuring.latency import measure_and_write, measure_process
 from nerbench.tasks.results.summary import speed_and_memory
 from nerbench.tasks.run_identity import Run, utc_now
 
@@ -62,7 +62,7 @@ def test_the_rows_of_a_tagger(config: Config, tmp_path: Path) -> None:
 def test_a_model_at_the_same_boundary(config: Config, tmp_path: Path) -> None:
     folder = save_bert(tmp_path / "model")
     artifact = Store(config.store).publish(folder, "tiny", Provenance())
-    rows = measure_model(artifact, corpus_of(config), config.benchmark)
+    rows = measure_process(artifact, corpus_of(config), config.benchmark)
     assert [row["backend"] for row in rows["speed"]] == ["process", "process"]
     assert [row["batch_size"] for row in rows["speed"]] == [1, 12]
     assert rows["memory"][0]["weights_bytes"] == (folder / "model.safetensors").stat().st_size

@@ -79,7 +79,7 @@ def night(config: Config, number: int, models: int) -> Counter[str]:
             analyse(run, predicted[-1], config.benchmark)
             rows = [row for label in counts.labels for row in score_counts(results, counts, label, config)]
             known = run.columns | predicted[-1].model_dump(exclude={"uri"}) | {"aggregation": "model"}
-            written.append(write_metrics(run, artifact, "own", [known | row for row in rows]))
+            written.append(write_metrics(run, predicted[-1], [known | row for row in rows]))
         assert changed(run, config, predicted) == []
         write_run(run, config, {}, "ok")
         unpacked = seen.copy()

@@ -81,8 +81,9 @@ class Bench(NamedTuple):
         return self.predicted(ref, **run).uri
 
     def write_metrics(self, ref: CorpusRef, **run: Any) -> str:
-        scored = rows.metric_rows(self.run(**run), self.predicted(ref, **run), self.scores(ref))
-        return rows.write_metrics(self.run(**run), self.artifact, ref.dataset.name, scored)
+        predicted = self.predicted(ref, **run)
+        scored = rows.metric_rows(self.run(**run), predicted, self.scores(ref))
+        return rows.write_metrics(self.run(**run), predicted, scored)
 
 
 def write_conll(path: Path, tags: list[list[str]]) -> str:
@@ -345,7 +346,7 @@ def test_a_retry_keeps_the_values_of_custom_metrics(bench: Callable[..., Bench])
     for seconds in (1.0, 2.0):
         row = ROW | {"metric": "seconds", "value": seconds, "slice": "all", "mode": "custom", "level": "custom"}
         scored = rows.metric_rows(own.run(), predicted, [row | {"label": "overall", "average": "", "status": "ok"}])
-        uris.append(rows.write_user_metrics(own.run(), own.artifact, "own", scored))
+        uris.append(rows.write_user_metrics(own.run(), predicted, scored))
     assert uris[0] == uris[1] != own.write_metrics(own.refs()[0])
     assert [row["value"] for row in read_results(own.results, "metrics").to_pylist() if row["mode"] == "custom"] == [1]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -157,11 +157,18 @@ def logged(tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_tracker_prints_nothing_on_stdout(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    logged: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    models: list[TrackedModel] = []
+
+    def log(_: Any, model: TrackedModel) -> None:
+        print("View run m at: http://mlflow")
+        models.append(model)
+
     monkeypatch.setattr(tracking, "is_importable", lambda name: True)
-    monkeypatch.setattr(tracking, "log_run", lambda *_: print("View run m at: http://mlflow"))
-    track_run("mlflow", cast(Any, None), Config(track=("mlflow",)), [], {})
+    monkeypatch.setattr(tracking.MlflowTracker, "log", log)
+    logged(track=["mlflow"])
+    assert [model.run_id for model in models] == ["r"]
     assert capsys.readouterr().out == ""
 
 
