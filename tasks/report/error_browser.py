@@ -1,6 +1,7 @@
 """The errors of all entries, and the flips since the baselines, as columns that a page unpacks on demand."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -135,11 +136,15 @@ def _has_text(words: Sequence[str], start: int | None, end: int | None, text: st
 
 def packed_flips(compared: Mapping[int, Compared], *, text: bool) -> PackedRows:
     """The flips of all entries; if there are more than MOST_FLIPS, every second, third, … of them."""
-    found = [(at, flip) for at, one in sorted(compared.items()) for flip in one.flips]
-    step = max(1, -(-len(found) // MOST_FLIPS))
+    total = sum(len(one.flips) for one in compared.values())
+    step = max(1, -(-total // MOST_FLIPS))
     sentences = _Once()
-    rows = [_plain_flip(at, flip, sentences, text=text) for at, flip in found[::step]]
-    return PackedRows(packed({"rows": rows, "sentences": sentences.values}), len(rows), len(found))
+    rows: list[Plain] = []
+    seen = 0
+    for at, one in sorted(compared.items()):
+        rows += [_plain_flip(at, flip, sentences, text=text) for flip in islice(one.flips, -seen % step, None, step)]
+        seen += len(one.flips)
+    return PackedRows(packed({"rows": rows, "sentences": sentences.values}), len(rows), total)
 
 
 def _plain_flip(at: int, flip: Flip, sentences: _Once, *, text: bool) -> Plain:
