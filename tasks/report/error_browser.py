@@ -1,10 +1,8 @@
 """The errors of all entries, and the flips since the baselines, as columns that a page unpacks on demand."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
-
-import pyarrow as pa
 
 from nerbench.tasks.analysis.errors import LONGEST
 from nerbench.tasks.comparison.flips import Entity, Flip
@@ -31,7 +29,7 @@ def packed_errors(table: StoredTable, entries: Mapping[int, ModelScores], *, tex
 
     If there are too many or they are too large, only every second, third, … error is kept, over all entries.
     """
-    total = sum(table.rows(entry, ("kind",)).num_rows for entry in entries.values())
+    total = sum(map(table.count, entries.values()))
     step = max(1, -(-total // MOST))
     while True:
         rows = _read(table, entries, step, text=text)
@@ -44,10 +42,10 @@ def packed_errors(table: StoredTable, entries: Mapping[int, ModelScores], *, tex
 def _read(table: StoredTable, entries: Mapping[int, ModelScores], step: int, *, text: bool) -> "_Columns":
     columns, seen = _Columns(text=text), 0
     for at, entry in entries.items():
-        rows = table.rows(entry, _COLUMNS)
-        for row in rows.take(pa.array(range(-seen % step, len(rows), step), pa.int64())).to_pylist():
+        sample = table.sample(entry, _COLUMNS, -seen % step, step)
+        for row in chain.from_iterable(part.to_pylist() for part in sample.parts):
             columns.add(at, row)
-        seen += len(rows)
+        seen += sample.total
     return columns
 
 
@@ -57,10 +55,10 @@ class _Columns:
     def __init__(self, *, text: bool) -> None:
         self._text = text
         self._kinds, self._labels, self._sentences = _Once(), _Once(), _Once()
-        self._rows: list[tuple[Any, ...]] = []
+        self._columns: dict[str, list[Any]] = {name: [] for name in _NAMES}
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._columns["entry"])
 
     def add(self, entry: int, row: Row) -> None:
         """Add one row of `errors`."""
@@ -68,28 +66,27 @@ class _Columns:
         spans = located(row) if sentence is not None else None
         texts = (row["gold_text"], row["pred_text"]) if self._text and spans is None else (None, None)
         positions = spans or tuple(row[name] for name in _SPANS)
-        self._rows.append(
-            (
-                entry,
-                self._kinds.at(row["kind"]),
-                row["sentence"],
-                row["document"],
-                *positions,
-                self._labels.at(row["gold_label"]),
-                self._labels.at(row["pred_label"]),
-                *texts,
-                self._sentences.at(sentence),
-                int(spans is not None),
-                None if row["score"] is None else round(row["score"], 3),
-                int(bool(row["invalid"])),
-            )
+        values = (
+            entry,
+            self._kinds.at(row["kind"]),
+            row["sentence"],
+            row["document"],
+            *positions,
+            self._labels.at(row["gold_label"]),
+            self._labels.at(row["pred_label"]),
+            *texts,
+            self._sentences.at(sentence),
+            int(spans is not None),
+            None if row["score"] is None else round(row["score"], 3),
+            int(bool(row["invalid"])),
         )
+        for column, value in zip(self._columns.values(), values, strict=True):
+            column.append(value)
 
     def plain(self) -> Plain:
         """The columns by name, with the lists that their numbers refer to."""
-        columns = [list(column) for column in zip(*self._rows, strict=True)] or [[] for _ in _NAMES]
         lists = {"kinds": self._kinds.values, "labels": self._labels.values, "sentences": self._sentences.values}
-        return {"columns": dict(zip(_NAMES, columns, strict=True)), **lists}
+        return {"columns": self._columns, **lists}
 
 
 _NAMES = (
