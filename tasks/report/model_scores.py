@@ -160,9 +160,11 @@ class StoredTable:
         `first` is less than `step`. Damage is reported as by `rows`.
         """
         path, declared, wanted = self._path(entry), schema(self._table), set(columns)
-        parts, total = [], 0
+        parts, total = list[pa.Table](), 0
+        if path is None:
+            return Sample(parts, total)
         try:
-            for part in read_parts(self._root, path, wanted) if path else ():
+            for part in read_parts(self._root, path, wanted):
                 chosen = part.take(pa.array(range((first - total) % step, part.num_rows, step), pa.int64()))
                 parts.append(with_declared(chosen, declared, wanted).select(list(columns)))
                 total += part.num_rows
