@@ -30,6 +30,8 @@ from nerbench.artifacts.unnamed_files import mapped, unnamed_file
 FEWEST_ROWS, MOST_GROUPS = 2_048, 16
 """Rows of a row group of a packed file, and their number."""
 _FEW_ROWS = 8
+_ROWS = {"errors": 1 << 14}
+"""Rows of a row group of the table whose rows have whole sentences: a reader holds a row group in memory."""
 _PART = 1 << 12
 """Rows of a part of a file."""
 _LARGE = 1 << 27
@@ -71,7 +73,7 @@ def serialised(table: str, rows: pa.Table) -> bytes:
     The strings of few rows are written without dictionaries, which would take longer to read than the rows. Raises
     ValueError for nulls in a key column and for NaN; an undefined number is null.
     """
-    parts = (_typed(table, part) for part in _slices(rows, MAX_ROWS))
+    parts = (_typed(table, part) for part in _slices(rows, _ROWS.get(table, MAX_ROWS)))
     dictionaries = _texts(schema(table)) if rows.num_rows > _FEW_ROWS else []
     return _written(schema(table), parts, dictionaries, rows.nbytes)
 

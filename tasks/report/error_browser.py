@@ -1,7 +1,7 @@
 """The errors of all entries, and the flips since the baselines, as columns that a page unpacks on demand."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 from nerbench.tasks.analysis.errors import LONGEST
@@ -32,19 +32,24 @@ def packed_errors(table: StoredTable, entries: Mapping[int, ModelScores], *, tex
     total = sum(map(table.count, entries.values()))
     step = max(1, -(-total // MOST))
     while True:
-        rows = _read(table, entries, step, text=text)
-        found = packed(rows.plain())
-        if len(found) <= LARGEST:
-            return PackedRows(found, len(rows), total)
-        step = max(step + 1, -(-step * len(found) // LARGEST))
+        found = _packed(table, entries, step, text=text)
+        if len(found.text) <= LARGEST:
+            return found._replace(total=total)
+        step = max(step + 1, -(-step * len(found.text) // LARGEST))
+
+
+def _packed(table: StoredTable, entries: Mapping[int, ModelScores], step: int, *, text: bool) -> PackedRows:
+    rows = _read(table, entries, step, text=text)
+    return PackedRows(packed(rows.plain()), len(rows), len(rows))
 
 
 def _read(table: StoredTable, entries: Mapping[int, ModelScores], step: int, *, text: bool) -> "_Columns":
     columns, seen = _Columns(text=text), 0
     for at, entry in entries.items():
         sample = table.sample(entry, _COLUMNS, -seen % step, step)
-        for row in chain.from_iterable(part.to_pylist() for part in sample.parts):
-            columns.add(at, row)
+        while sample.parts:
+            for row in sample.parts.pop(0).to_pylist():
+                columns.add(at, row)
         seen += sample.total
     return columns
 
