@@ -99,7 +99,7 @@ class PackedRows(NamedTuple):
 
 def packed(value: Any) -> str:
     """JSON, compressed with gzip and encoded as Base64. Raises ValueError for NaN and infinity, which JSON lacks."""
-    return _compressed(_pieces(value, 2))
+    return _compressed(_parts(value, 2))
 
 
 def packed_text(text: str) -> str:
@@ -110,21 +110,21 @@ def packed_text(text: str) -> str:
 _plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
-def _pieces(value: Any, depth: int) -> Iterator[str]:
-    """The JSON of a value, with that of the values of dictionaries in pieces, so that large columns share no text."""
+def _parts(value: Any, depth: int) -> Iterator[str]:
+    """The JSON of a value, with that of the values of dictionaries in parts, so that large columns share no text."""
     if not depth or not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         yield _plain(value)
         return
     for number, (key, item) in enumerate(value.items()):
         yield f"{',' if number else '{'}{_plain(key)}:"
-        yield from _pieces(item, depth - 1)
+        yield from _parts(item, depth - 1)
     yield "}" if value else "{}"
 
 
-def _compressed(pieces: Iterable[str]) -> str:
+def _compressed(parts: Iterable[str]) -> str:
     gzip_format = 16 + zlib.MAX_WBITS
     writer = zlib.compressobj(_LEVEL, wbits=gzip_format)
-    data = b"".join(writer.compress(piece.encode("utf-8", "replace")) for piece in pieces) + writer.flush()
+    data = b"".join(writer.compress(part.encode("utf-8", "replace")) for part in parts) + writer.flush()
     return base64.b64encode(data).decode("ascii")
 
 
