@@ -17,6 +17,7 @@ from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.tables.parquet_bounds import (
     MAX_ROWS,
     Stream,
+    batches,
     bounded,
     corrupt_if_unreadable,
     plain_part,
@@ -29,6 +30,10 @@ from nerbench.artifacts.unnamed_files import mapped, unnamed_file
 FEWEST_ROWS, MOST_GROUPS = 2_048, 16
 """Rows of a row group of a packed file, and their number."""
 _FEW_ROWS = 8
+_ROWS = {"errors": 1 << 14}
+"""Rows of a row group of the table whose rows have whole sentences: a reader holds a row group in memory."""
+_PART = 1 << 12
+"""Rows of a part of a file."""
 _LARGE = 1 << 27
 """Size of rows, in bytes, above which their file is written to the cache folder before it is stored."""
 
@@ -68,7 +73,7 @@ def serialised(table: str, rows: pa.Table) -> bytes:
     The strings of few rows are written without dictionaries, which would take longer to read than the rows. Raises
     ValueError for nulls in a key column and for NaN; an undefined number is null.
     """
-    parts = (_typed(table, part) for part in _slices(rows, MAX_ROWS))
+    parts = (_typed(table, part) for part in _slices(rows, _ROWS.get(table, MAX_ROWS)))
     dictionaries = _texts(schema(table)) if rows.num_rows > _FEW_ROWS else []
     return _written(schema(table), parts, dictionaries, rows.nbytes)
 
@@ -127,6 +132,16 @@ def read_rows(
             return read_table(stream, wanted, filters)
         rows = read_table(stream, None if wanted is None else earlier_columns(path, wanted))
         return upgraded(path, rows, wanted)
+
+
+def read_parts(root: Root, path: str, wanted: set[str]) -> Iterator[pa.Table]:
+    """The rows of `read_rows` without filters, a few thousand at a time. Raises likewise, perhaps after some parts."""
+    with _opened(root, path) as stream:
+        size, columns = stream.seek(0, os.SEEK_END), earlier_columns(path, wanted)
+        with bounded(stream, columns) as file:
+            names = [name for name in file.schema_arrow.names if name in columns]
+            for batch in batches(file, _PART, names):
+                yield upgraded(path, plain_part(pa.Table.from_batches([batch]), size), wanted)
 
 
 def file_difference(root: Root, path: str, table: str, rows: pa.Table) -> str | None:

@@ -79,6 +79,15 @@ def bounded(stream: Stream, columns: Collection[str] | None = None) -> Iterator[
         yield file
 
 
+def batches(file: pq.ParquetFile, rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Consecutive rows of a file, at most so many at a time, each batch from one row group.
+
+    Arrow's `iter_batches` over several row groups keeps memory for each: 300 MB after 46 million words.
+    """
+    for number in range(file.num_row_groups):
+        yield from file.iter_batches(rows, row_groups=[number], columns=columns)
+
+
 def read_table(stream: Stream, wanted: Collection[str] | None = None, filters: Sequence[Condition] = ()) -> pa.Table:
     """The rows of a Parquet file for which all filters hold, with the wanted columns that it has.
 

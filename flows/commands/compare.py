@@ -4,6 +4,7 @@ import re
 import shutil
 import sys
 import textwrap
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -164,15 +165,17 @@ def _cost(row: Row) -> dict[str, Any]:
 
 
 def _show_flips(one: "FlippedOn", shown: int) -> None:
-    kinds = {kind: [flip for flip in one.flips if flip.kind == kind] for kind in ("gained", "lost", "changed")}
-    echo(f"\nentities: {', '.join(f'{len(flips)} {kind}' for kind, flips in kinds.items())}")
-    for kind, flips in kinds.items():
-        for flip in flips[:shown]:
+    from nerbench.tasks.comparison.flips import KINDS
+
+    counts = {kind: one.flips.n(kind) for kind in KINDS}
+    echo(f"\nentities: {', '.join(f'{n} {kind}' for kind, n in counts.items())}")
+    for kind, n in counts.items():
+        for flip in islice((flip for flip in one.flips if flip.kind == kind), shown):
             wrapped(f"{kind} {_flip(flip)}, sentence {flip.sentence}", indent=2)
             if flip.sentence_text:
                 wrapped(_marked(flip), indent=4)
-        if len(flips) > shown:
-            echo(f"  … and {len(flips) - shown} more {kind}; see --flips or --json")
+        if n > shown:
+            echo(f"  … and {n - shown} more {kind}; see --flips or --json")
 
 
 def _show_support(found: "SuspectGold") -> None:

@@ -20,14 +20,16 @@ Entities with the same confidence are never separated: they share a bin, and are
 value of all numbers is 0. Only predicted entities count: no number covers the confidence in missed entities.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from nerbench.tasks.analysis.errors import Numbers
+from nerbench.tasks.data.arrow_cache import array_on_disk, blocks_of
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.entities import Flags, Indices, extract, identical
 from nerbench.tasks.scoring.metrics import Row
@@ -52,55 +54,80 @@ class Calibration:
     """Why nothing was computed; None if everything was."""
 
 
-class Judged(NamedTuple):
-    """Predicted entities with their confidence; all arrays have one element per entity."""
-
-    type: Indices
-    confidence: Numbers
-    """NaN if it is unknown."""
-    right: Flags
+_ENTITY = np.dtype([("type", np.int32), ("confidence", np.float32), ("right", np.bool_)])
+"""A predicted entity: number of its type, confidence (NaN if it is unknown), whether it is right."""
+_SIGN, _POSITION = np.uint32(1 << 31), np.uint64((1 << 32) - 1)
 
 
 class Ranked(NamedTuple):
-    """Entities with a confidence, most confident first; all arrays have one element per entity."""
+    """Entities with a confidence, most confident first; all arrays are on disk and have one element per entity."""
 
+    keys: npt.NDArray[np.uint64]
+    """Ascending: a number that falls with the confidence (32 bits), the original position (31), and 1 if it is right.
+
+    Numbers are sorted in place, without an array of positions."""
     confidence: Numbers
     right: Flags
-    n_as_sure: Indices
-    """The number of entities with at least the same confidence."""
 
     @classmethod
-    def of(cls, confidence: Numbers, right: Flags) -> "Ranked":
-        """The entities, given in any order."""
-        order = np.argsort(-confidence, kind="stable")
-        ranked = confidence[order]
-        return cls(ranked, right[order], np.searchsorted(-ranked, -ranked, side="right"))
+    def of(cls, entities: npt.NDArray[np.void], type_: int | None) -> "Ranked":
+        """The entities of a type, or of all types, whose confidence is known."""
+        keys = array_on_disk(_keys(entities, type_), np.uint64)
+        keys.sort()
+        confidence = array_on_disk(map(_confidence, blocks_of(keys)), np.float64)
+        return cls(keys, confidence, array_on_disk((block & 1 for block in blocks_of(keys)), np.bool_))
+
+    def n_as_sure(self, keys: npt.NDArray[np.uint64]) -> Indices:
+        """The number of entities with at least the confidence of each of these keys."""
+        return np.searchsorted(self.keys, keys | _POSITION, side="right")
 
     def surest(self, n: int) -> Indices:
         """(n,) the number of the most confident 1/n, 2/n, …, 1 of the entities, including those tied with the last of
         these."""
         shares = np.arange(1, n + 1)
-        return self.n_as_sure[-(-shares * len(self.right) // n) - 1]
+        return self.n_as_sure(self.keys[-(-shares * len(self.right) // n) - 1])
+
+    def blocks(self) -> Iterator[tuple[Numbers, Flags]]:
+        """Confidence and correctness, in small parts."""
+        return zip(blocks_of(self.confidence), blocks_of(self.right), strict=True)
+
+
+def _keys(entities: npt.NDArray[np.void], type_: int | None) -> Iterator[npt.NDArray[np.uint64]]:
+    done = 0
+    for block in blocks_of(entities):
+        found = block[~np.isnan(block["confidence"]) & (type_ is None or block["type"] == type_)]
+        bits = (found["confidence"] + np.float32(0)).view(np.uint32)  # 0 and -0 are equal
+        falling = np.where(bits & _SIGN, bits, ~(bits | _SIGN)).astype(np.uint64)
+        position = np.arange(done, done + len(found), dtype=np.uint64)
+        yield falling << 32 | position << 1 | found["right"]
+        done += len(found)
+
+
+def _confidence(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.float32]:
+    falling = (keys >> 32).astype(np.uint32)
+    return np.where(falling & _SIGN, falling, ~(falling | _SIGN)).view(np.float32)
 
 
 def calibration(parts: Iterable[TaggedWords]) -> Calibration:
     """Calibration of the predicted entities of a corpus, whose parts have the same types; entities without a score are
     left out.
 
-    Each type has its metrics; undefined ones have a reason. Memory holds three numbers per entity.
+    Each type has its metrics; undefined ones have a reason. What is known of single entities is on disk.
     """
     types: tuple[str, ...] = ()
-    found = []
-    for part in parts:
-        types = part.types
-        found.append(_judge(part))
-    judged = Judged(*(np.concatenate(arrays) for arrays in zip(*found, strict=True))) if found else NOTHING
-    known = ~np.isnan(judged.confidence)
-    reason = "the predictions have no scores" if len(known) and not known.any() else None
+
+    def judged() -> Iterator[npt.NDArray[np.void]]:
+        nonlocal types
+        for part in parts:
+            types = part.types
+            yield _judge(part)
+
+    entities = array_on_disk(judged(), _ENTITY)
+    any_known = any(not np.isnan(block["confidence"]).all() for block in blocks_of(entities))
+    reason = "the predictions have no scores" if len(entities) and not any_known else None
     rows, metrics = [], []
     for number, label in enumerate((OVERALL, *types), start=-1):
-        chosen = known if label == OVERALL else known & (judged.type == number)
-        ranked = Ranked.of(judged.confidence[chosen], judged.right[chosen])
+        ranked = Ranked.of(entities, None if label == OVERALL else number)
         rows += [{"label": label, **row} for row in (*_bins(ranked), *_curve(ranked))]
         metrics += [_metric(label, ranked, name, reason) for name in METRICS]
     return Calibration(rows=rows, metrics=metrics, reason=reason)
@@ -120,20 +147,34 @@ def error_in_equal_width(ranked: Ranked) -> float | None:
     if len(ranked.right) < N_BINS * LEAST_IN_BIN:
         return None
     upper_ends = np.arange(1, N_BINS) / N_BINS
-    number = np.searchsorted(upper_ends, ranked.confidence, side="left")
-    gaps = np.bincount(number, ranked.right - ranked.confidence.astype(np.float64), minlength=N_BINS)
+    gaps = np.zeros(N_BINS)
+    for confidence, right in ranked.blocks():
+        np.add.at(gaps, np.searchsorted(upper_ends, confidence, side="left"), right - confidence)
     return float(np.abs(gaps).sum() / len(ranked.right))
 
 
 def brier(ranked: Ranked) -> float | None:
     """None if there are no entities."""
-    return float(np.mean((ranked.confidence - ranked.right) ** 2)) if len(ranked.right) else None
+    squares = array_on_disk(((confidence - right) ** 2 for confidence, right in ranked.blocks()), np.float64)
+    return float(np.mean(squares)) if len(squares) else None
 
 
 def area_under_risk(ranked: Ranked) -> float | None:
     """None if there are no entities."""
-    n_wrong = np.cumsum(~ranked.right)
-    return float(np.mean(n_wrong[ranked.n_as_sure - 1] / ranked.n_as_sure)) if len(n_wrong) else None
+    if not len(ranked.right):
+        return None
+    n_wrong = array_on_disk(_running_sums(~right for _, right in ranked.blocks()), np.int64)
+    as_sure = map(ranked.n_as_sure, blocks_of(ranked.keys))
+    return float(np.mean(array_on_disk((n_wrong[n - 1] / n for n in as_sure), np.float64)))
+
+
+def _running_sums(blocks: Iterable[Flags]) -> Iterator[Indices]:
+    """The cumulative sums of consecutive blocks."""
+    total = 0
+    for block in blocks:
+        sums = total + np.cumsum(block)
+        total = int(sums[-1])
+        yield sums
 
 
 METRICS: dict[str, Callable[[Ranked], float | None]] = {
@@ -142,14 +183,16 @@ METRICS: dict[str, Callable[[Ranked], float | None]] = {
     "brier": brier,
     "aurc": area_under_risk,
 }
-NOTHING = Judged(np.array([], np.int64), np.array([]), np.array([], np.bool_))
 
 
-def _judge(part: TaggedWords) -> Judged:
+def _judge(part: TaggedWords) -> npt.NDArray[np.void]:
     starts = part.sentence_starts
     gold, predicted = (extract(codes, starts, "strict") for codes in (part.gold, part.predicted))
-    confidence = lowest_scores(part, predicted.start, predicted.end)
-    return Judged(predicted.type, confidence, identical(predicted, gold, len(part.gold)) >= 0)
+    found = np.empty(len(predicted.start), _ENTITY)
+    found["type"] = predicted.type
+    found["confidence"] = lowest_scores(part, predicted.start, predicted.end)
+    found["right"] = identical(predicted, gold, len(part.gold)) >= 0
+    return found
 
 
 def _bins(ranked: Ranked) -> list[Row]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nerbench.artifacts.errors import InputError
-from nerbench.tasks.comparison.flips import Flip, flips, to_json
+from nerbench.tasks.comparison.flips import Flips, flips, to_json
 from nerbench.tasks.comparison.paired_differences import decided, deltas, slices_apart
 from nerbench.tasks.comparison.scored_runs import ComparedRuns, ScoredRun, common, find_on_dataset
 from nerbench.tasks.comparison.suspect_gold import SuspectGold, split_by_support
@@ -93,7 +93,7 @@ class FlippedOn:
 
     dataset: str
     gold: str
-    flips: tuple[Flip, ...]
+    flips: Flips
     suspect_gold: SuspectGold | None = None
     """None without a ranking of the annotation (`nerbench suspects`)."""
 
@@ -237,7 +237,7 @@ def _deltas(pair: ComparedRuns, config: Config, query: Query) -> _Deltas:
 
 def _flipped(pair: ComparedRuns, results: str) -> FlippedOn:
     files = [read_predictions(results, one.uri) for one in pair.both]
-    found = tuple(flips(*(file.parts() for file in files)))
+    found = Flips(flips(*(file.parts() for file in files)))
     base, _ = pair.both
     ranked = newest_suspects(results, base.words_sha256, base.gold_sha256)
     suspects = [row for row in ranked if row["score"] >= PROBABLE]

@@ -1,11 +1,15 @@
 """The entities that flipped between two predictions of the same words: gained, lost, or changed in type or boundary."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from itertools import chain, islice
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from nerbench.tasks.data.arrow_cache import chunked, table_on_disk
 from nerbench.tasks.scoring.entities import Entities, Indices, components, extract, identical
 from nerbench.tasks.scoring.tagged_words import TaggedWords, with_types
 
@@ -68,11 +72,72 @@ def to_json(found: Iterable[Flip]) -> dict[str, list[dict[str, Any]]]:
     """Flips by kind, as plain values."""
     lists: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
     for flip in found:
-        entities = {
-            side: [entity._asdict() for entity in getattr(flip, side)] for side in ("gold", "base", "candidate")
-        }
-        lists[flip.kind].append({name: value for name, value in vars(flip).items() if name != "kind"} | entities)
+        plain = _plain(flip)
+        lists[plain.pop("kind")].append(plain)
     return lists
+
+
+_SIDES = ("gold", "base", "candidate")
+_ENTITIES = pa.list_(pa.struct({"start": pa.int32(), "end": pa.int32(), "type": pa.string()}))
+_SCHEMA = pa.schema(
+    {
+        "kind": pa.string(),
+        **dict.fromkeys(("document", "sentence", "start", "end"), pa.int32()),
+        **dict.fromkeys(("text", "label"), pa.string()),
+        **dict.fromkeys(_SIDES, _ENTITIES),
+        "sentence_text": pa.string(),
+    }
+)
+
+
+class Flips(Sequence[Flip]):
+    """Flips in a table, which is on disk if there are many. Each is decoded on access; a list of the same is equal."""
+
+    def __init__(self, found: Iterable[Flip] = ()) -> None:
+        batches = (pa.RecordBatch.from_pylist(list(map(_plain, run)), _SCHEMA) for run in chunked(found))
+        few = list(islice(batches, 2))
+        is_large = len(few) > 1
+        self._table = table_on_disk(chain(few, batches), _SCHEMA) if is_large else pa.Table.from_batches(few, _SCHEMA)
+
+    def n(self, kind: Kind) -> int:
+        """The number of flips of a kind."""
+        return pc.sum(pc.equal(self._table["kind"], kind)).as_py() or 0
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def __iter__(self) -> Iterator[Flip]:
+        for batch in self._table.to_batches():
+            yield from map(_from_plain, batch.to_pylist())
+
+    @overload
+    def __getitem__(self, index: int) -> Flip: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Flip]: ...
+    def __getitem__(self, index: int | slice) -> Flip | list[Flip]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        (plain,) = self._table.slice(range(len(self))[index], 1).to_pylist()
+        return _from_plain(plain)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Flips | list | tuple):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} flips>"
+
+
+def _plain(flip: Flip) -> dict[str, Any]:
+    return vars(flip) | {side: [entity._asdict() for entity in getattr(flip, side)] for side in _SIDES}
+
+
+def _from_plain(row: Mapping[str, Any]) -> Flip:
+    entities = {side: tuple(Entity(**entity) for entity in row[side]) for side in _SIDES}
+    return Flip(**(dict(row) | entities))
 
 
 def aligned_parts(

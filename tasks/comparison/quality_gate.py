@@ -1,5 +1,6 @@
 """The quality gate: rules that compare a model with its baseline, and the verdicts and promotions that follow."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from nerbench.artifacts.errors import InputError, RunFailedError
@@ -74,8 +75,8 @@ def measure_stored(
     if base.predictions_digest == candidate.predictions_digest:
         measured = [_identical(row) for row in measured]
     parts = (read_predictions(config.results, one.uri).parts(text=False, score=False) for one in (base, candidate))
-    kinds = [flip.kind for flip in flips(*parts)]
-    flipped = {kind: kinds.count(kind) for kind in KINDS}
+    kinds = Counter(flip.kind for flip in flips(*parts))
+    flipped = {kind: kinds[kind] for kind in KINDS}
     return [about | flipped | row for row in measured]
 
 

@@ -1,5 +1,6 @@
 """The reproducibility gate: an unchanged model must predict the same as before, so every flip is real."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from itertools import groupby
@@ -147,5 +148,6 @@ def _flipped(results: str, before: Row, now: Predicted) -> dict[str, int]:
         uris = (stored(results, before).uri, now.uri)
     except InputError:
         return {}
-    kinds = [flip.kind for flip in flips(*(read_predictions(results, uri).parts(text=False) for uri in uris))]
-    return {kind: kinds.count(kind) for kind in KINDS}
+    parts = (read_predictions(results, uri).parts(text=False) for uri in uris)
+    kinds = Counter(flip.kind for flip in flips(*parts))
+    return {kind: kinds[kind] for kind in KINDS}

@@ -33,7 +33,7 @@ class SuspectGold(NamedTuple):
 
 
 def split_by_support(
-    flips: Sequence[Flip],
+    flips: Iterable[Flip],
     suspects: Sequence[Row],
     base_parts: Iterable[TaggedWords],
     candidate_parts: Iterable[TaggedWords],

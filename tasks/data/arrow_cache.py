@@ -1,8 +1,7 @@
 """Sentences in Arrow columns, in memory or in a memory-mapped file. They need a tenth of the memory of Python lists.
 
-A source is read once and written to unnamed files on disk; in memory it takes 12 bytes per sentence. Words and tags are
-memory-mapped, so that the system can drop them from memory, however large the corpus is. A file is deleted when its
-content is no longer used.
+A source is read once and written to unnamed files on disk, which are memory-mapped, so that the system can drop them
+from memory, however large the corpus is. A file is deleted when its content is no longer used.
 
 `Dataset.from_generator` takes twice as long. `tests/benchmarks/corpus_datasets.py` measured both on 4.6 million words,
 one core, one run: 17.6 s of CPU time for the Dataset, 8.9 s for this module (of which parsing takes 5.1 s). The peak
@@ -16,7 +15,7 @@ import mmap
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
-from typing import IO, NamedTuple, TypeVar, overload
+from typing import IO, Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +28,8 @@ from nerbench.tasks.data.tag_schemes import TagReading
 
 CHUNK = 2048
 """Number of sentences in a chunk."""
+_BLOCK = 1 << 16
+"""Number of elements in a block of an array."""
 
 Item = TypeVar("Item")
 
@@ -61,10 +62,10 @@ class Column(Sequence[list[str]]):
         return pa.chunked_array([chunk.values for chunk in self.chunks], None if self.chunks else pa.string())
 
     @property
-    def lengths(self) -> npt.NDArray[np.int64]:
+    def lengths(self) -> npt.NDArray[np.int32]:
         """(sentences,) number of texts in each."""
         parts = [np.diff(chunk.offsets.to_numpy()) for chunk in self.chunks]
-        return np.concatenate([*parts, np.array([], np.int64)], dtype=np.int64)
+        return np.concatenate([*parts, np.array([], np.int32)])
 
     def parts(self) -> Iterator["Column"]:
         """Columns of CHUNK sentences; the last may have fewer."""
@@ -152,7 +153,7 @@ def sentences_on_disk(sentences: Iterable[list[str]]) -> Column:
     return _column_on_disk(batches, _WORDS)
 
 
-def _starts(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def _starts(lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
     ends = np.cumsum(lengths)
     starts = np.zeros(ends[-1], np.bool_)
     starts[ends - lengths] = True
@@ -166,32 +167,35 @@ def cache_as_arrow(source: Source, sentences: Iterable[Sentence]) -> ArrowCache:
         CorpusError: there is no sentence, a word is not valid Unicode, or reading fails.
     """
     labels: dict[str, int] = {}
-    documents, at = array("i"), array("q")
     marks = _Boundaries()
     repairs: dict[int, Repairs] = {}
     tokenizers: set[str] = set()
 
-    def words(codes: IO[bytes]) -> Iterator[pa.RecordBatch]:
-        for run in chunked(sentences):
+    def words(codes: IO[bytes], documents: IO[bytes], at: IO[bytes]) -> Iterator[pa.RecordBatch]:
+        numbered = enumerate(sentences)
+        for pairs in chunked(numbered):
+            run = [sentence for _, sentence in pairs]
             tags = (tag for sentence in run for tag in sentence.tags)
-            codes.write(array("i", [labels.setdefault(tag, len(labels)) for tag in tags]).tobytes())
-            for sentence in run:
-                documents.append(marks.number(sentence.document))
-                if sentence.tokenizer:
-                    tokenizers.add(sentence.tokenizer)
-                if sentence.repairs:
-                    repairs[len(at)] = sentence.repairs
-                at.append(sentence.at)
+            codes.write(array("i", [labels.setdefault(tag, len(labels)) for tag in tags]))
+            documents.write(array("i", [marks.number(sentence.document) for sentence in run]))
+            at.write(array("q", [sentence.at for sentence in run]))
+            tokenizers.update(sentence.tokenizer for sentence in run if sentence.tokenizer)
+            repairs.update((number, sentence.repairs) for number, sentence in pairs if sentence.repairs)
             yield _batch(run, source)
 
-    with unnamed_file() as file:
-        column = _column_on_disk(words(file), _WORDS)
-        if not at:
+    with unnamed_file() as codes, unnamed_file() as documents, unnamed_file() as at:
+        column = _column_on_disk(words(codes, documents, at), _WORDS)
+        if not len(column):
             raise CorpusError(source.name, "holds no sentence", "name a source with words and their tags")
-        codes = np.frombuffer(mapped(file), np.intc)
-    numbers = documents if marks.any else None
-    tokenizer = ", ".join(sorted(tokenizers)) or None
-    return ArrowCache(column, tuple(labels), codes, numbers, at, repairs, tokenizer)
+        return ArrowCache(
+            words=column,
+            labels=tuple(labels),
+            codes=np.frombuffer(mapped(codes), np.intc),
+            documents=memoryview(mapped(documents)).cast("i") if marks.any else None,
+            at=memoryview(mapped(at)).cast("q"),
+            repairs=repairs,
+            tokenizer=", ".join(sorted(tokenizers)) or None,
+        )
 
 
 class _Boundaries:
@@ -226,6 +230,22 @@ def _is_text(word: str) -> bool:
 def table_on_disk(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
     """A table that is mapped from an unnamed file. The dictionary of a column must be the same in all batches."""
     return pa.ipc.open_file(pa.py_buffer(_written(batches, schema))).read_all()
+
+
+def array_on_disk(blocks: Iterable[npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """One-dimensional blocks of a type, one after another, mapped from an unnamed file; the array can be changed."""
+    n = 0
+    with unnamed_file() as file:
+        for block in blocks:
+            n += len(block)
+            file.write(np.ascontiguousarray(block, dtype).data)
+        file.flush()
+        return np.frombuffer(mmap.mmap(file.fileno(), 0) if n else bytearray(), dtype)
+
+
+def blocks_of(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Consecutive parts of an array, small enough to compute with."""
+    return (array[start : start + _BLOCK] for start in range(0, len(array), _BLOCK))
 
 
 def _column_on_disk(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Column:

@@ -92,7 +92,7 @@ class Corpus:
         return entity_types(Column.of(self.tags).flat.unique().to_pylist())
 
     @cached_property
-    def lengths(self) -> npt.NDArray[np.int64]:
+    def lengths(self) -> npt.NDArray[np.int32]:
         """(sentences,) number of words in each."""
         return Column.of(self.words).lengths
 

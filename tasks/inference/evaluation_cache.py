@@ -35,7 +35,7 @@ from nerbench.tasks.inference.backends import export_graph
 from nerbench.tasks.inference.evaluation_key import EvaluationSettings, evaluation_key, settings_of
 from nerbench.tasks.inference.hardware import is_torch_loaded
 from nerbench.tasks.inference.import_predictions import copy_predictions
-from nerbench.tasks.inference.prediction_files import infer, join, n_blocks, row_groups
+from nerbench.tasks.inference.prediction_files import equal_shares, infer, join, n_blocks, row_groups
 from nerbench.tasks.inference.processes import meeting, processes_for, run_processes
 from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES, infer_by_tagger
 from nerbench.tasks.inference.tagger_handles import tagger_handle
@@ -319,7 +319,7 @@ def _infer_together(  # noqa: PLR0913, PLR0917 - as above
         job["graph"] = str(export_graph(materialise(artifact), path.parent, *options, artifact.name))
     parts = run_processes(
         "nerbench.tasks.inference.evaluation_cache:infer_part",
-        job | {"blocks": list(blocks), "folder": str(path.parent)},
+        job | {"blocks": [blocks.start, blocks.stop], "folder": str(path.parent)},
         processes=processes,
         device=settings.device,
         field="benchmark.",
@@ -346,16 +346,18 @@ def infer_part(job: Job, emit: Emit) -> Job:
 
     settings = EvaluationSettings.model_validate(job["settings"])
     device = resolve_device(settings.device).type
-    with meeting(device) as state, state.split_between_processes(job["blocks"]) as mine:
+    corpus = open_corpus(CorpusRef.model_validate(job["corpus"]))
+    with meeting(device) as state:
+        number = state.process_index
+        mine = equal_shares(corpus, range(*job["blocks"]), state.num_processes)[number]
         if not mine:
             return {}
-        number = state.process_index
         return _infer_here(
             _part(Path(job["folder"]), number),
             settings.model_copy(update={"device": device if device == "cpu" else str(state.device)}),
             ArtifactRef.model_validate(job["artifact"]),
-            open_corpus(CorpusRef.model_validate(job["corpus"])),
-            range(mine[0], mine[-1] + 1),
+            corpus,
+            mine,
             lambda words: emit({"event": "words", "part": number, "words": words}),
             Path(job["graph"]) if "graph" in job else None,
         )

@@ -8,7 +8,7 @@ or shards.
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -186,6 +186,20 @@ def n_blocks(corpus: Corpus) -> int:
     from nerbench.tasks.inference.prediction import BLOCK
 
     return -(-len(corpus.lengths) // BLOCK)
+
+
+def equal_shares(corpus: Corpus, blocks: range, n: int) -> list[range]:
+    """Consecutive blocks of a corpus in n runs with nearly equal numbers of words, some perhaps without a block.
+
+    Equal numbers of blocks would leave those at the end idle: the last block may be small, and sentences differ.
+    """
+    from nerbench.tasks.inference.prediction import BLOCK
+
+    starts = np.arange(0, len(corpus.lengths), BLOCK)
+    ends = np.append(0, np.cumsum(np.add.reduceat(corpus.lengths, starts, dtype=np.int64)[blocks.start : blocks.stop]))
+    goals = ends[-1] * np.arange(n + 1) / n
+    bounds = [blocks.start + int(np.abs(ends - goal).argmin()) for goal in goals]
+    return [range(start, stop) for start, stop in pairwise(bounds)]
 
 
 def sentences_of(corpus: Corpus, blocks: range) -> Iterator[list[str]]:

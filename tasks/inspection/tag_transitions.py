@@ -26,7 +26,7 @@ class Neighbours(NamedTuple):
     """The position of the first such `tag` in all words; for the end of a sentence, the position of its last word."""
 
 
-def neighbours(labels: Sequence[str], codes: npt.NDArray[np.intc], lengths: npt.NDArray[np.int64]) -> list[Neighbours]:
+def neighbours(labels: Sequence[str], codes: npt.NDArray[np.intc], lengths: npt.NDArray[np.int32]) -> list[Neighbours]:
     """All pairs of adjacent tags, including starts and ends of sentences, the most frequent first.
 
     Args:

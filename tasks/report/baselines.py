@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from nerbench.artifacts.errors import CorruptArtifactError, InputError
-from nerbench.tasks.comparison.flips import Flip, flips
+from nerbench.tasks.comparison.flips import Flips, flips
 from nerbench.tasks.comparison.quality_gate import decide, measure
 from nerbench.tasks.config import GateConfig, GateRule
 from nerbench.tasks.report.history import Window, predecessors
@@ -36,15 +36,11 @@ class Compared(NamedTuple):
     """An entry compared with its baseline."""
 
     baseline: Baseline
-    flips: list[Flip]
+    flips: Flips
     row: Row | None
     """The row about overall strict F1, as in `gate`, if no gate compared the two and entities flipped."""
     problem: str | None
     """Why the flips are unknown."""
-
-    def n(self, kind: str) -> int:
-        """The number of entities that were `gained`, `lost` or `changed`."""
-        return sum(flip.kind == kind for flip in self.flips)
 
 
 def find_baselines(results: str, entries: Sequence[ModelScores], judged: Iterable[Row]) -> dict[int, Baseline]:
@@ -73,15 +69,15 @@ def compare(results: str, entry: ModelScores, baseline: Baseline) -> Compared:
     If no gate compared the two, the gate's default rule judges F1 against the data set's own annotation.
     """
     if baseline.about["predictions_digest"] == entry.about["predictions_digest"]:
-        return Compared(baseline, [], None, None)
+        return Compared(baseline, Flips(), None, None)
     try:
         sides = [stored(results, about) for about in (baseline.about, entry.about)]
         files = [read_predictions(results, side.uri) for side in sides]
-        found = list(flips(*(file.parts(score=False) for file in files)))
+        found = Flips(flips(*(file.parts(score=False) for file in files)))
         is_judged = baseline.is_gate or not entry.is_own_gold
         row = None if is_judged else _judged(sides, files)
     except (InputError, CorruptArtifactError, ValueError) as error:
-        return Compared(baseline, [], None, " ".join(str(error).split()))
+        return Compared(baseline, Flips(), None, " ".join(str(error).split()))
     return Compared(baseline, found, row, None)
 
 

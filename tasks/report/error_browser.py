@@ -1,9 +1,8 @@
 """The errors of all entries, and the flips since the baselines, as columns that a page unpacks on demand."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
-
-import pyarrow as pa
 
 from nerbench.tasks.analysis.errors import LONGEST
 from nerbench.tasks.comparison.flips import Entity, Flip
@@ -30,23 +29,28 @@ def packed_errors(table: StoredTable, entries: Mapping[int, ModelScores], *, tex
 
     If there are too many or they are too large, only every second, third, … error is kept, over all entries.
     """
-    total = sum(table.rows(entry, ("kind",)).num_rows for entry in entries.values())
+    total = sum(map(table.count, entries.values()))
     step = max(1, -(-total // MOST))
     while True:
-        rows = _read(table, entries, step, text=text)
-        found = packed(rows.plain())
-        if len(found) <= LARGEST:
-            return PackedRows(found, len(rows), total)
-        step = max(step + 1, -(-step * len(found) // LARGEST))
+        found = _packed(table, entries, step, text=text)
+        if len(found.text) <= LARGEST:
+            return found._replace(total=total)
+        step = max(step + 1, -(-step * len(found.text) // LARGEST))
+
+
+def _packed(table: StoredTable, entries: Mapping[int, ModelScores], step: int, *, text: bool) -> PackedRows:
+    rows = _read(table, entries, step, text=text)
+    return PackedRows(packed(rows.plain()), len(rows), len(rows))
 
 
 def _read(table: StoredTable, entries: Mapping[int, ModelScores], step: int, *, text: bool) -> "_Columns":
     columns, seen = _Columns(text=text), 0
     for at, entry in entries.items():
-        rows = table.rows(entry, _COLUMNS)
-        for row in rows.take(pa.array(range(-seen % step, len(rows), step), pa.int64())).to_pylist():
-            columns.add(at, row)
-        seen += len(rows)
+        sample = table.sample(entry, _COLUMNS, -seen % step, step)
+        while sample.parts:
+            for row in sample.parts.pop(0).to_pylist():
+                columns.add(at, row)
+        seen += sample.total
     return columns
 
 
@@ -56,10 +60,10 @@ class _Columns:
     def __init__(self, *, text: bool) -> None:
         self._text = text
         self._kinds, self._labels, self._sentences = _Once(), _Once(), _Once()
-        self._rows: list[tuple[Any, ...]] = []
+        self._columns: dict[str, list[Any]] = {name: [] for name in _NAMES}
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._columns["entry"])
 
     def add(self, entry: int, row: Row) -> None:
         """Add one row of `errors`."""
@@ -67,28 +71,27 @@ class _Columns:
         spans = located(row) if sentence is not None else None
         texts = (row["gold_text"], row["pred_text"]) if self._text and spans is None else (None, None)
         positions = spans or tuple(row[name] for name in _SPANS)
-        self._rows.append(
-            (
-                entry,
-                self._kinds.at(row["kind"]),
-                row["sentence"],
-                row["document"],
-                *positions,
-                self._labels.at(row["gold_label"]),
-                self._labels.at(row["pred_label"]),
-                *texts,
-                self._sentences.at(sentence),
-                int(spans is not None),
-                None if row["score"] is None else round(row["score"], 3),
-                int(bool(row["invalid"])),
-            )
+        values = (
+            entry,
+            self._kinds.at(row["kind"]),
+            row["sentence"],
+            row["document"],
+            *positions,
+            self._labels.at(row["gold_label"]),
+            self._labels.at(row["pred_label"]),
+            *texts,
+            self._sentences.at(sentence),
+            int(spans is not None),
+            None if row["score"] is None else round(row["score"], 3),
+            int(bool(row["invalid"])),
         )
+        for column, value in zip(self._columns.values(), values, strict=True):
+            column.append(value)
 
     def plain(self) -> Plain:
         """The columns by name, with the lists that their numbers refer to."""
-        columns = [list(column) for column in zip(*self._rows, strict=True)] or [[] for _ in _NAMES]
         lists = {"kinds": self._kinds.values, "labels": self._labels.values, "sentences": self._sentences.values}
-        return {"columns": dict(zip(_NAMES, columns, strict=True)), **lists}
+        return {"columns": self._columns, **lists}
 
 
 _NAMES = (
@@ -135,11 +138,15 @@ def _has_text(words: Sequence[str], start: int | None, end: int | None, text: st
 
 def packed_flips(compared: Mapping[int, Compared], *, text: bool) -> PackedRows:
     """The flips of all entries; if there are more than MOST_FLIPS, every second, third, … of them."""
-    found = [(at, flip) for at, one in sorted(compared.items()) for flip in one.flips]
-    step = max(1, -(-len(found) // MOST_FLIPS))
+    total = sum(len(one.flips) for one in compared.values())
+    step = max(1, -(-total // MOST_FLIPS))
     sentences = _Once()
-    rows = [_plain_flip(at, flip, sentences, text=text) for at, flip in found[::step]]
-    return PackedRows(packed({"rows": rows, "sentences": sentences.values}), len(rows), len(found))
+    rows: list[Plain] = []
+    seen = 0
+    for at, one in sorted(compared.items()):
+        rows += [_plain_flip(at, flip, sentences, text=text) for flip in islice(one.flips, -seen % step, None, step)]
+        seen += len(one.flips)
+    return PackedRows(packed({"rows": rows, "sentences": sentences.values}), len(rows), total)
 
 
 def _plain_flip(at: int, flip: Flip, sentences: _Once, *, text: bool) -> Plain:

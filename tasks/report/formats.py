@@ -7,7 +7,8 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 MINUS = "−"
@@ -98,13 +99,32 @@ class PackedRows(NamedTuple):
 
 def packed(value: Any) -> str:
     """JSON, compressed with gzip and encoded as Base64. Raises ValueError for NaN and infinity, which JSON lacks."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return packed_text(text)
+    return _compressed(_parts(value, 2))
 
 
 def packed_text(text: str) -> str:
     """UTF-8, compressed with gzip and encoded as Base64, always equal for equal text. A lone surrogate becomes `?`."""
-    data = gzip.compress(text.encode("utf-8", "replace"), _LEVEL, mtime=0)
+    return _compressed([text])
+
+
+_plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def _parts(value: Any, depth: int) -> Iterator[str]:
+    """The JSON of a value, with that of the values of dictionaries in parts, so that large columns share no text."""
+    if not depth or not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        yield _plain(value)
+        return
+    for number, (key, item) in enumerate(value.items()):
+        yield f"{',' if number else '{'}{_plain(key)}:"
+        yield from _parts(item, depth - 1)
+    yield "}" if value else "{}"
+
+
+def _compressed(parts: Iterable[str]) -> str:
+    gzip_format = 16 + zlib.MAX_WBITS
+    writer = zlib.compressobj(_LEVEL, wbits=gzip_format)
+    data = b"".join(writer.compress(part.encode("utf-8", "replace")) for part in parts) + writer.flush()
     return base64.b64encode(data).decode("ascii")
 
 

@@ -207,7 +207,7 @@ def _difference(entry: ModelScores, compared: Compared | None, judged: Row | Non
     started = compared.baseline.about.get("started_at")
     since = f"the run of {started:%Y-%m-%d}" if started else "the gate's baseline"
     points = 100 * ((entry.number() or 0.0) - compared.baseline.about["value"])
-    return Difference(points, low, high, compared.n("gained"), compared.n("lost"), since)
+    return Difference(points, low, high, compared.flips.n("gained"), compared.flips.n("lost"), since)
 
 
 def _role(entry: ModelScores, bases: set[str | None]) -> str:

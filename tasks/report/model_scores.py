@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from nerbench.artifacts.errors import CorruptArtifactError, report
 from nerbench.artifacts.storage.open_root import open_root
-from nerbench.artifacts.tables.parquet import as_rows, read_rows, with_declared
+from nerbench.artifacts.tables.parquet import as_rows, read_parts, read_rows, with_declared
 from nerbench.artifacts.tables.schemas import schema
 from nerbench.artifacts.tables.tables import read_newest_first
 from nerbench.tasks.config.schema_base import MODES
@@ -130,6 +130,14 @@ def _order(entry: ModelScores) -> tuple[Any, ...]:
     return *dataset, -(entry.number() or 0.0), about["model"], about["artifact_id"]
 
 
+class Sample(NamedTuple):
+    """Some of the rows about an entry."""
+
+    parts: list[pa.Table]
+    total: int
+    """The number of all rows about it."""
+
+
 class StoredTable:
     """One of the detail tables, listed once. Its files are found by the predictions that they are about."""
 
@@ -142,14 +150,36 @@ class StoredTable:
         paths = self._root.files(self._table, recursive=True)
         return {PurePosixPath(path).stem: path for path in paths if path.endswith(".parquet")}
 
+    def count(self, entry: ModelScores) -> int:
+        """The number of rows about an entry. Damage is reported as by `rows`."""
+        return self.sample(entry, ("kind",), 0, 1 << 62).total
+
+    def sample(self, entry: ModelScores, columns: Sequence[str], first: int, step: int) -> "Sample":
+        """Every `step`-th of the rows about an entry, from number `first` on, without the others in memory.
+
+        `first` is less than `step`. Damage is reported as by `rows`.
+        """
+        path, declared, wanted = self._path(entry), schema(self._table), set(columns)
+        parts, total = list[pa.Table](), 0
+        if path is None:
+            return Sample(parts, total)
+        try:
+            for part in read_parts(self._root, path, wanted):
+                chosen = part.take(pa.array(range((first - total) % step, part.num_rows, step), pa.int64()))
+                parts.append(with_declared(chosen, declared, wanted).select(list(columns)))
+                total += part.num_rows
+        except (CorruptArtifactError, FileNotFoundError) as error:
+            report(self._root.uri(path), error)
+            return Sample([], 0)
+        return Sample(parts, total)
+
     def rows(self, entry: ModelScores, columns: Sequence[str]) -> pa.Table:
         """These columns of the rows about an entry; none if nothing was written or the file is damaged.
 
         Damage is reported: see `nerbench.artifacts.errors`.
         """
         declared, wanted = schema(self._table), set(columns)
-        is_known = entry.about["predictions_digest"] is not None
-        path = self._paths.get(predictions_key(entry.about)) if is_known else None
+        path = self._path(entry)
         if path is None and tuple(columns) in self._nothing:
             return self._nothing[tuple(columns)]
         found = pa.table({}) if path is None else self._read(path, wanted)
@@ -157,6 +187,10 @@ class StoredTable:
         if path is None:  # there may be thousands of models without this table
             self._nothing[tuple(columns)] = rows
         return rows
+
+    def _path(self, entry: ModelScores) -> str | None:
+        is_known = entry.about["predictions_digest"] is not None
+        return self._paths.get(predictions_key(entry.about)) if is_known else None
 
     def _read(self, path: str, wanted: set[str]) -> pa.Table:
         try:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from textwrap import shorten
 from typing import Any, Literal, NamedTuple
 
+from nerbench.tasks.comparison.flips import KINDS
 from nerbench.tasks.comparison.quality_gate import MISSING, UNDECIDED
 from nerbench.tasks.report.baselines import Compared
 from nerbench.tasks.report.model_scores import ModelScores
@@ -186,7 +187,7 @@ def _compared_line(entry: ModelScores, found: Compared) -> Line:
     since = f"since {_day(found)}"
     if found.problem:
         return Line(entry.name, entry.place, "unsure", f"what flipped {since} is not known: {found.problem}")
-    flipped = entities(*(found.n(kind) for kind in ("gained", "lost", "changed")))
+    flipped = entities(*map(found.flips.n, KINDS))
     if found.row is None or not flipped:
         return Line(entry.name, entry.place, "same", f"no change {since}")
     status = _STATUS.get(found.row["verdict"], "unsure")

@@ -36,6 +36,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from nerbench.tasks.config.schema_base import DEFAULT_MODES, Mode
+from nerbench.tasks.data.arrow_cache import array_on_disk
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.scoring.entities import (
     Codes,
@@ -138,11 +139,12 @@ def count_both_ways(
     whole = count(parts(), slices, modes)
     if whole[0].units.kind == "sentence":
         return whole
-    starts = [part.document[part.sentence_starts] for part in parts() if part.document is not None]
-    documents = np.concatenate(starts)
+    starts = (part.document[part.sentence_starts] for part in parts() if part.document is not None)
+    documents = array_on_disk(starts, np.int64)
     units = Units.of(n_sentences=len(documents), n_documents=None)
     by_sentence = count((replace(part, units=units) for part in parts()), slices, modes)
-    return [*whole, *(replace(one, documents=documents[:: units.size]) for one in by_sentence)]
+    of_units = documents[:: units.size].copy()
+    return [*whole, *(replace(one, documents=of_units) for one in by_sentence)]
 
 
 def without_tokens(counts: Iterable[Counts]) -> list[Counts]:

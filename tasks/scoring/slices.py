@@ -5,7 +5,7 @@ entity, so it is in the same slices. An entity is in a slice of words if its fir
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeVar
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from nerbench.artifacts.errors import InputError, pass_interrupts
 from nerbench.tasks.config import SliceConfig
 from nerbench.tasks.config.user_code import explain, load_function, place_of
+from nerbench.tasks.data.arrow_cache import array_on_disk
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.scoring.entities import Codes, Entities, Flags, Indices
 from nerbench.tasks.scoring.slice_expressions import parse
@@ -253,27 +254,32 @@ def user_slices(configured: Sequence[SliceConfig]) -> list[Slice]:
 
 
 def survey_of(parts: Iterable[TaggedWords]) -> Survey:
-    """Survey every sentence of a split once; keeps 9 bytes per sentence.
+    """Survey every sentence of a split once; keeps two bytes per sentence, and its digest on disk for a moment.
 
     Sentences are compared by digests of 8 bytes. If two different sentences had the same digest, the second would count
     as a repetition; among a million sentences, the probability of any such pair is 3e-8.
     """
-    digests, opens = [np.array([], np.uint64)], [np.array([], np.bool_)]
+    opens = [np.array([], np.bool_)]
     last = -1
     has: frozenset[str] = frozenset()
-    for part in parts:
-        if not len(part.gold):
-            continue
-        starts = np.flatnonzero(part.sentence_starts)
-        known = {"text": part.text, "documents": part.document, "score": part.score}
-        has |= {name for name, values in known.items() if values is not None}
-        if part.text is not None:
-            digests.append(_digests(part.text, starts))
-        if part.document is not None:
-            documents = part.document[starts]
-            opens.append(np.diff(documents, prepend=last) != 0)
-            last = documents[-1]
-    return Survey(has, _repeats(np.concatenate(digests)), np.concatenate(opens))
+
+    def digests() -> Iterator[npt.NDArray[np.uint64]]:
+        nonlocal has, last
+        for part in parts:
+            if not len(part.gold):
+                continue
+            starts = np.flatnonzero(part.sentence_starts)
+            known = {"text": part.text, "documents": part.document, "score": part.score}
+            has |= {name for name, values in known.items() if values is not None}
+            if part.document is not None:
+                documents = part.document[starts]
+                opens.append(np.diff(documents, prepend=last) != 0)
+                last = documents[-1]
+            if part.text is not None:
+                yield _digests(part.text, starts)
+
+    repeats = _repeats(array_on_disk(digests(), np.uint64))
+    return Survey(has, repeats, np.concatenate(opens))
 
 
 def _digests(text: pa.ChunkedArray, starts: Indices) -> npt.NDArray[np.uint64]:
@@ -287,7 +293,8 @@ _PARTITIONS = 16
 def _repeats(digests: npt.NDArray[np.uint64]) -> Flags:
     repeats = np.ones(len(digests), np.bool_)
     # Equal digests are in the same partition. To sort all digests at once would need much memory.
-    partitions = (digests % _PARTITIONS).astype(np.uint8)
+    partitions = np.empty(len(digests), np.uint8)
+    np.remainder(digests, _PARTITIONS, out=partitions, casting="unsafe")
     for partition in range(_PARTITIONS):
         at = np.flatnonzero(partitions == partition)
         repeats[at[np.unique(digests[at], return_index=True)[1]]] = False

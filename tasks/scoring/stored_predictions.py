@@ -16,7 +16,7 @@ from nerbench.artifacts.manifest import ArtifactKey, Kind
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
-from nerbench.artifacts.tables.parquet_bounds import bounded, corrupt_if_unreadable, plain_column
+from nerbench.artifacts.tables.parquet_bounds import batches, bounded, corrupt_if_unreadable, plain_column
 from nerbench.artifacts.tables.tables import find_table_file, table_key
 from nerbench.artifacts.tables.upgrading import earlier_columns, upgraded
 from nerbench.tasks.config import Config, Section
@@ -95,8 +95,8 @@ def stored(results: str, row: Mapping[str, Any]) -> Predicted:
 
 
 Numbers = npt.NDArray[np.int32]
-PART = 100_000
-"""Approximate number of words per part; parts are whole sentences."""
+PART = 1 << 16
+"""Approximate number of words per part; parts are whole sentences. Row groups that nerbench writes have two parts."""
 _POSITIONS = ("document", "sentence", "word")
 _TAGS = ("gold_tag", "pred_tag")
 
@@ -139,7 +139,7 @@ class PredictionsFile:
         wanted = [*_POSITIONS, *_TAGS, *(name for name, is_wanted in (("text", text), ("score", score)) if is_wanted)]
         with self._source.opened() as file:
             present = [name for name in wanted if name in file.schema_arrow.names]
-            for rows in _whole_sentences(file.iter_batches(PART, columns=present)):
+            for rows in _whole_sentences(batches(file, PART, present)):
                 yield self._part(rows)
 
     def _part(self, rows: pa.Table) -> TaggedWords:
@@ -192,7 +192,7 @@ def _surveyed(source: "_Source", file: pq.ParquetFile) -> PredictionsFile:
     first_row = upgraded(source.path, pa.Table.from_batches([next(file.iter_batches(1, columns=columns))]))
     (first,) = first_row.select(fields).to_pylist()
     identity, survey = PredictionsIdentity(**first), _Survey()
-    for batch in file.iter_batches(PART, columns=[*_POSITIONS, *_TAGS]):
+    for batch in batches(file, PART, [*_POSITIONS, *_TAGS]):
         survey.add(batch)
     units, types = survey.units(), survey.types()
     if survey.digest.hexdigest() != identity.predictions_digest:

@@ -10,7 +10,9 @@ from table_rows import KEY, metric, predictions, write
 
 from nerbench.artifacts.errors import ConflictError, CorruptArtifactError, NerbenchError
 from nerbench.artifacts.storage.open_root import open_root
+from nerbench.artifacts.tables import parquet
 from nerbench.artifacts.tables.parquet import as_table, serialised
+from nerbench.artifacts.tables.schemas import IDENTITY
 from nerbench.artifacts.tables.tables import find_table_file, read_results, write_table
 
 
@@ -39,6 +41,14 @@ def test_large_tables_are_written_and_compared_in_parts(root_url: str, monkeypat
         with pytest.raises(ValueError, match=message):
             write_table(root_url, "predictions", predictions(5, **wrong), date="2026-01-02", key="wrong")
     assert find_table_file(root_url, "predictions", "wrong") is None
+
+
+def test_a_row_group_of_sentences_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(parquet._ROWS, "errors", 2)
+    identity = {name: ["x"] * 5 for name in IDENTITY}
+    rows = as_table("errors", pa.table(identity | {"kind": ["missed"] * 5, "sentence": range(5)}), "2026-01-02")
+    file = pq.ParquetFile(pa.BufferReader(serialised("errors", rows)))
+    assert [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)] == [2, 2, 1]
 
 
 def test_a_file_that_decodes_to_much_memory_is_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

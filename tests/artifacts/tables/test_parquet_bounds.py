@@ -15,7 +15,14 @@ from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables import parquet_bounds
 from nerbench.artifacts.tables.parquet import as_parquet, as_rows, read_rows
-from nerbench.artifacts.tables.parquet_bounds import bounded, check_groups, decoded_bytes, matching, plain_column
+from nerbench.artifacts.tables.parquet_bounds import (
+    batches,
+    bounded,
+    check_groups,
+    decoded_bytes,
+    matching,
+    plain_column,
+)
 from nerbench.artifacts.tables.schemas import schema
 
 
@@ -154,3 +161,12 @@ def test_filters_and_plain_rows_do_without_pandas(tmp_path: Path) -> None:
     )
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert child.stdout == "[1, 0] False\n"
+
+
+def test_no_batch_is_of_two_row_groups(tmp_path: Path) -> None:
+    """Arrow would keep memory for each row group that it has left behind."""
+    pq.write_table(pa.table({"a": range(12), "b": ["x"] * 12}), path := tmp_path / "t.parquet", row_group_size=5)
+    with path.open("rb") as stream, bounded(stream) as file:
+        found = list(batches(file, 3, ["a"]))
+    assert [len(batch) for batch in found] == [3, 2, 3, 2, 2]
+    assert [value for batch in found for value in batch["a"].to_pylist()] == [*range(12)]

@@ -16,6 +16,7 @@ from tagging import Sentences, annotated, counted, paired, random_sentences, tot
 
 from nerbench.artifacts.tables.schemas import IDENTITY, schema
 from nerbench.tasks.analysis.calibration import METRICS, N_BINS, N_POINTS, Calibration, calibration
+from nerbench.tasks.data import arrow_cache
 from nerbench.tasks.scoring.score import ROW
 from nerbench.tasks.scoring.tagged_words import TaggedWords
 
@@ -260,6 +261,31 @@ def test_without_scores_there_is_a_reason_instead() -> None:
 def test_an_entity_without_a_score_is_left_out() -> None:
     entities = [(0.5, True), (np.nan, False), (1.0, True)]
     assert value(calibration([judged_words(entities)]), "brier") == pytest.approx(0.125)
+
+
+@pytest.mark.parametrize("levels", [None, 5])
+@pytest.mark.parametrize("block", [7, 1 << 16])
+def test_blocks_on_disk_change_no_bit(monkeypatch: pytest.MonkeyPatch, levels: int | None, block: int) -> None:
+    """The oracle sorts and sums whole arrays, with a stable sort, as the sums depend on the order of equal ones."""
+    monkeypatch.setattr(arrow_cache, "_BLOCK", block)
+    entities = [*entities_of(3_000, levels=levels), (0.0, True), (-0.0, False), (-0.25, False)]
+    confidence, right = (np.array(column) for column in zip(*entities, strict=True))
+    order = np.argsort(-confidence, kind="stable")
+    confidence, right = confidence[order], right[order]
+    n_as_sure = np.searchsorted(-confidence, -confidence, side="right")
+    number = np.searchsorted(np.arange(1, N_BINS) / N_BINS, confidence, side="left")
+    gaps = np.bincount(number, right - confidence, minlength=N_BINS)
+    found = calibration([judged_words(entities[:1_000]), judged_words(entities[1_000:])])
+    assert value(found, "brier") == np.mean((confidence - right) ** 2)
+    assert value(found, "aurc") == np.mean(np.cumsum(~right)[n_as_sure - 1] / n_as_sure)
+    assert value(found, "ece_equal_width") == np.abs(gaps).sum() / len(right)
+    start = 0
+    for row, at in zip(rows_of(found, "bin"), range(1, N_BINS + 1), strict=True):
+        end = n_as_sure[-(-at * len(right) // N_BINS) - 1]
+        if row["n"]:
+            assert row["mean_confidence"] == confidence[start:end].mean()
+            assert (row["low"], row["high"]) == (confidence[end - 1], confidence[start])
+        start = end
 
 
 def test_no_words_are_no_rows() -> None:

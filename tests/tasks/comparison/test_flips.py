@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tagging import TYPES, Sentences, annotated, random_sentences, textbook
 
-from nerbench.tasks.comparison.flips import Flip, flips, to_json
+from nerbench.tasks.comparison.flips import Flip, Flips, flips, to_json
+from nerbench.tasks.data.arrow_cache import CHUNK
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.scoring.tagged_words import TaggedWords, from_tags
 
@@ -257,3 +259,42 @@ def test_plain_values_by_kind() -> None:
             }
         ],
     }
+
+
+@pytest.mark.parametrize("n", [0, 1, 2 * CHUNK + 3])
+def test_stored_flips_are_the_same(n: int) -> None:
+    gold, base, candidate = [["B-PER", "I-PER"]] * n, [["B-PER", "O"]] * n, [["B-PER", "I-PER"]] * n
+    found = [
+        replace(flip, document=None if at % 2 else at, text=None if at % 3 else "ä")
+        for at, flip in enumerate(flips([tagged(gold, base)], [tagged(gold, candidate)]) if n else ())
+    ]
+    stored = Flips(iter(found))
+    assert stored == found == list(stored)
+    assert (len(stored), stored.n("gained"), stored.n("lost")) == (n, n, 0)
+    assert stored[-3:] == found[-3:]
+    if n:
+        assert (stored[0], stored[n - 1], stored[-1]) == (found[0], found[-1], found[-1])
+        assert stored != [*found[:-1], replace(found[-1], sentence=n)]
+    with pytest.raises(IndexError):
+        stored[n]
+
+
+def test_few_flips_exist_at_once() -> None:
+    """The flips of a large corpus would fill the memory."""
+    most = 0
+
+    def watched() -> Iterator[Flip]:
+        nonlocal most
+        alive: WeakSet[Flip] = WeakSet()
+        for number in range(5 * CHUNK):
+            flip = Flip(
+                kind="lost", document=None, sentence=number, start=0, end=1, text="x", label="PER",
+                gold=(), base=(), candidate=(), sentence_text="x",
+            )  # fmt: skip
+            alive.add(flip)
+            most = max(most, len(alive))
+            yield flip
+
+    stored = Flips(watched())
+    assert [flip.sentence for flip in stored] == list(range(5 * CHUNK))
+    assert most <= 3 * CHUNK

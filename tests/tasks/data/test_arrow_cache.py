@@ -6,11 +6,12 @@ from itertools import pairwise
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from nerbench.artifacts.errors import CorpusError
-from nerbench.tasks.data.arrow_cache import CHUNK, Column, table_on_disk
+from nerbench.tasks.data.arrow_cache import CHUNK, Column, array_on_disk, blocks_of, table_on_disk
 from nerbench.tasks.data.corpus import Corpus, read_whole
 from nerbench.tasks.data.readers import Sentence, Source
 from nerbench.tasks.data.tag_schemes import SchemeEvidence
@@ -124,3 +125,31 @@ def test_a_table_on_disk_takes_no_memory(cache: Path) -> None:
     assert table["number"].to_pylist() == list(range(200_000))
     assert table["tag"].to_pylist() == ["O", "B-PER"] * 100_000
     assert list(cache.iterdir()) == [], "the file has a name, and would stay after a crash"
+
+
+def test_sentences_leave_nothing_in_memory() -> None:
+    """After reading, a corpus of few chunks and one of many take the same memory."""
+    held = []
+    for n in (1, 2, 20):
+        sentences = (Sentence(["a"], ["O"], number // 15, number) for number in range(n * CHUNK))
+        tracemalloc.start()
+        whole = read_whole(source(sentences), SchemeEvidence("auto"))
+        held.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+        assert whole.documents is not None
+        assert (len(whole.at), whole.at[-1], whole.documents[-1]) == (n * CHUNK, n * CHUNK - 1, (n * CHUNK - 1) // 15)
+    assert held[2] - held[1] < 18 * CHUNK, "less than a byte per sentence"
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [3, 0, 70_000]])
+def test_an_array_on_disk_is_its_blocks(cache: Path, sizes: list[int]) -> None:
+    blocks = [np.arange(size, dtype=np.int64)[::-1] for size in sizes]
+    found = array_on_disk(iter(blocks), np.int64)
+    expected = np.concatenate([np.array([], np.int64), *blocks])
+    assert found.dtype == expected.dtype
+    assert found.tolist() == expected.tolist()
+    assert [one for block in blocks_of(found) for one in block.tolist()] == expected.tolist()
+    assert all(0 < len(block) <= 1 << 16 for block in blocks_of(found))
+    found.sort()
+    assert found.tolist() == sorted(expected.tolist())
+    assert list(cache.iterdir()) == []

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbench.tasks.data.corpus import Corpus
-from nerbench.tasks.inference.prediction_files import SCHEMA, Positions, PredictionsDigest, batch, digest_of, positions
+from nerbench.tasks.inference import prediction
+from nerbench.tasks.inference.prediction_files import (
+    SCHEMA,
+    Positions,
+    PredictionsDigest,
+    batch,
+    digest_of,
+    equal_shares,
+    positions,
+)
 
 
 class Rows(NamedTuple):
@@ -82,3 +91,37 @@ def test_missing_values_are_nulls() -> None:
         {"document": None, "sentence": 0, "word": 0, "pred": "B-X", "score": 0.5},
         {"document": None, "sentence": 0, "word": 1, "pred": "O", "score": None},
     ]
+
+
+def corpus_of(lengths: list[int]) -> Corpus:
+    words = [["word"] * length for length in lengths]
+    return Corpus(name="toy", split="test", words=words, tags=words, documents=None)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "n", "shares"),
+    [
+        ([1] * 8, 2, [(0, 2), (2, 4)]),
+        ([1] * 9, 2, [(0, 2), (2, 5)]),  # the last block is small, so the second half gets one more
+        ([6, 6, 1, 1, 1, 1, 1, 1], 2, [(0, 1), (1, 4)]),  # the first two sentences have most of the words
+        ([1, 1], 2, [(0, 0), (0, 1)]),
+    ],
+)
+def test_processes_get_equal_numbers_of_words(
+    monkeypatch: pytest.MonkeyPatch, lengths: list[int], n: int, shares: list[tuple[int, int]]
+) -> None:
+    monkeypatch.setattr(prediction, "BLOCK", 2)
+    corpus = corpus_of(lengths)
+    found = equal_shares(corpus, range(-(-len(lengths) // 2)), n)
+    assert [(share.start, share.stop) for share in found] == shares
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=30), st.integers(1, 5), st.data())
+def test_shares_are_all_blocks_in_order(lengths: list[int], n: int, data: st.DataObject) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prediction, "BLOCK", 3)
+        blocks = -(-len(lengths) // 3)
+        start = data.draw(st.integers(0, blocks))
+        found = equal_shares(corpus_of(lengths), range(start, blocks), n)
+    assert len(found) == n
+    assert [block for share in found for block in share] == [*range(start, blocks)]

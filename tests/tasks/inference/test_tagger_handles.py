@@ -1,17 +1,19 @@
 """Processes of one evaluation share the graph that a backend computes."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.inference import evaluation_cache
 from nerbench.tasks.inference.evaluation_key import EvaluationSettings
+from nerbench.tasks.inference.prediction import BLOCK
 
 
 class Plain:
@@ -27,9 +29,7 @@ class Plain:
 @contextmanager
 def two_processes(device: str) -> Iterator[Any]:
     """The first of two processes."""
-    yield SimpleNamespace(
-        process_index=0, device=device, split_between_processes=lambda blocks: nullcontext(blocks[:1])
-    )
+    yield SimpleNamespace(process_index=0, num_processes=2, device=device)
 
 
 @pytest.mark.parametrize(("backend", "exports"), [("torch", 0), ("onnxruntime", 1), ("openvino", 1)])
@@ -52,6 +52,7 @@ def test_the_processes_of_an_evaluation_share_one_export(
             evaluation_cache.infer_part(job, lambda event: None)
         raise InterruptedError
 
+    corpus = SimpleNamespace(lengths=np.ones(2 * BLOCK, np.int32))
     settings = EvaluationSettings(
         device="auto", precision="fp32", backend=backend, max_length=64, aggregation_strategy="first"
     )
@@ -60,7 +61,7 @@ def test_the_processes_of_an_evaluation_share_one_export(
     monkeypatch.setattr(evaluation_cache, "_infer_here", infer_here)
     monkeypatch.setattr(evaluation_cache, "run_processes", processes)
     monkeypatch.setattr(evaluation_cache, "meeting", two_processes)
-    monkeypatch.setattr(evaluation_cache, "open_corpus", lambda ref: None)
+    monkeypatch.setattr(evaluation_cache, "open_corpus", lambda ref: corpus)
     for kind in (ArtifactRef, CorpusRef):
         monkeypatch.setattr(kind, "model_validate", lambda data: Plain(**data))
     given: Any = (settings, Plain("m"), Plain("own"), range(2), print)

@@ -93,6 +93,21 @@ def test_too_many_errors_are_thinned_evenly_and_reported(nights: str, monkeypatc
     assert 0 < smaller.shown < smaller.total == len(every)
 
 
+@pytest.mark.parametrize("rows_in_part", [1, 3, 4096])
+def test_a_sample_is_read_in_small_parts(nights: str, monkeypatch: pytest.MonkeyPatch, rows_in_part: int) -> None:
+    monkeypatch.setattr("nerbench.artifacts.tables.parquet._PART", rows_in_part)
+    table, columns = StoredTable(nights, "errors"), ("kind", "sentence", "gold_start", "sentence_text")
+    for entry in read_model_scores(nights, select_runs(nights, [])):
+        every = table.rows(entry, columns).to_pylist()
+        assert table.count(entry) == len(every) > 3
+        for step in (1, 2, 5, len(every) + 1):
+            for first in {0, 1, step - 1} & {*range(step)}:
+                sample = table.sample(entry, columns, first, step)
+                assert sample.total == len(every)
+                assert [row for part in sample.parts for row in part.to_pylist()] == every[first::step]
+                assert all(len(part) <= rows_in_part for part in sample.parts)
+
+
 def error(text: str, gold: tuple[int, int, str] | None, pred: tuple[int, int, str] | None) -> dict[str, Any]:
     names = {"gold": gold or (None,) * 3, "pred": pred or (None,) * 3}
     found = {

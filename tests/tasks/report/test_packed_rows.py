@@ -3,6 +3,7 @@
 import base64
 import gzip
 import hashlib
+import json
 import re
 
 import pytest
@@ -28,6 +29,8 @@ def test_values_come_back(value: object) -> None:
     found = packed(value)
     assert re.fullmatch(r"[A-Za-z0-9+/=]*", found)
     assert unpacked(found) == value
+    whole = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    assert base64.b64decode(found) == gzip.compress(whole, 6, mtime=0), "as if it were compressed at once"
 
 
 def test_text_is_gzip_that_a_browser_reads_and_the_same_each_time() -> None:

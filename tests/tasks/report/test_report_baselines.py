@@ -44,7 +44,7 @@ def test_flips_are_those_of_the_gate(nights: str) -> None:
         rows = [row for row in judged if row["artifact_id"] == entries[at].about["artifact_id"]]
         if rows and entries[at].is_own_gold:
             expected = {kind: rows[0][kind] for kind in ("gained", "lost", "changed")}
-            assert {kind: compared.n(kind) for kind in expected} == expected
+            assert {kind: compared.flips.n(kind) for kind in expected} == expected
             assert compared.row is None
 
 
