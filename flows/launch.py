@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from nerbench.artifacts.terminal_escaping import escaped
 from nerbench.flows import server
+from nerbench.flows.garbage_collection import FEW_COLLECTIONS
 from nerbench.flows.terminal import verbosity
 from nerbench.tasks.child_process import CALM
 from nerbench.tasks.progress import at_most_every
@@ -53,7 +54,7 @@ def quiet() -> None:
     if verbosity() == "verbose":
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "INFO")
         os.environ.setdefault("PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL", "INFO")
-    gc.set_threshold(*server.FEW_COLLECTIONS)
+    gc.set_threshold(*FEW_COLLECTIONS)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", module="prefect")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nerbench.artifacts.errors import ConfigError, LabelError, NerbenchError, collected
 from nerbench.artifacts.memoized_reads import read_once
+from nerbench.flows.garbage_collection import importing
 from nerbench.flows.launch import prefect_running, quiet, start_prefect
 from nerbench.tasks.config import Config
 from nerbench.tasks.config.loading import absolute_reference
@@ -69,7 +70,8 @@ def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool
         if not named:
             found = [artifact for reference in configured for artifact in resolve(reference, config.store)]
     _check_labels(config, found, known)
-    from nerbench.flows.benchmark import benchmark
+    with importing():
+        from nerbench.flows.benchmark import benchmark
 
     with prefect_running(meanwhile=partial(_prepare_report, config)):
         return benchmark(config, models=named or configured or None, refresh=refresh)

@@ -8,7 +8,6 @@ children get through settings and environment, never through an argument; `serve
 """
 
 import atexit
-import gc
 import os
 import secrets
 import shlex
@@ -25,6 +24,7 @@ from typing import IO, NamedTuple
 from urllib.parse import quote
 
 from nerbench.artifacts.errors import InputError, RunFailedError
+from nerbench.flows.garbage_collection import importing
 from nerbench.tasks.child_process import PARENT
 
 HOST = "127.0.0.1"
@@ -40,9 +40,7 @@ OF_COMMAND = {
     "PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",  # it imports all collections, to compare their blocks
 }
 """Defaults of a server for a single command, whose flows use no blocks."""
-FEW_COLLECTIONS = (50_000, 20, 50)
-"""Thresholds of the garbage collector, which takes a fifth of the time to import Prefect with its usual ones."""
-SERVE = "import gc; gc.disable(); from nerbench.flows.server import serve; serve()"
+SERVE = "from nerbench.flows.server import serve; serve()"
 UNLESS_CONFIGURED = "unless-configured"
 STARTS_WITHIN_S, ENDS_WITHIN_S, AT_ONCE_S = 120.0, 10.0, 0.01
 
@@ -149,17 +147,11 @@ def start_at(listening: socket.socket, credential: str, options: Sequence[str] =
 
 
 def serve() -> None:
-    """The child process: serve, or end at once because another API is configured.
-
-    Imports leave hardly any garbage, so nothing is collected until they end.
-    """
-    if UNLESS_CONFIGURED in sys.argv and is_configured():
-        return
-    from nerbench.flows.server_process import main
-
-    gc.freeze()
-    gc.set_threshold(*FEW_COLLECTIONS)
-    gc.enable()
+    """The child process: serve, or end at once because another API is configured."""
+    with importing():
+        if UNLESS_CONFIGURED in sys.argv and is_configured():
+            return
+        from nerbench.flows.server_process import main
     main()
 
 
