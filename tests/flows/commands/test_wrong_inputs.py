@@ -229,7 +229,7 @@ COMMANDS = {
     "metrics with an unknown tag": Row({}, ("'shape'", "builtin"), ("benchmark", "--tags", "builtin,shape")),
     "a report of nothing": Row({}, ("hold no scores", "benchmark"), ("report",)),
     "a report of an unknown run": Row({}, ("hold no scores",), ("report", "night-9")),
-    "a report of no kind": Row({}, ("-o report.pdf", "'.pdf'", ".html"), ("report", "-o", "report.pdf")),
+    "a report of no kind": Row({}, ("-o report.pdf", "does not end in .html"), ("report", "-o", "report.pdf")),
     "a report over a folder": Row({}, ("-o .", "is a folder"), ("report", "-o", ".")),
     "a report over something else": Row({}, ("-o mine.html", "not a report", "--force"), ("report", "-o", "mine.html")),
     "a benchmark with half a report": Row({"benchmark.report": "half"}, ("benchmark.report", "'half'"), ("benchmark",)),
