@@ -62,13 +62,13 @@ def quiet() -> None:
 
 
 @contextmanager
-def prefect_running(*, live: bool = True, meanwhile: Callable[[], None] | None = None) -> Iterator[None]:
-    """Provide a Prefect server and progress output while a flow runs. `meanwhile` is called while a server starts."""
+def prefect_running(*, live: bool = True, before_ready: Callable[[], None] | None = None) -> Iterator[None]:
+    """Provide a Prefect server and progress output while a flow runs. `before_ready` is called while a server starts."""
     with show_progress("starting Prefect", live=live):
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
         # The heartbeat thread delays every exit by a second, and a run in a terminal needs no heartbeat.
-        with server.ready(meanwhile), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        with server.ready(before_ready), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield
 
 

@@ -73,7 +73,7 @@ def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool
     with importing():
         from nerbench.flows.benchmark import benchmark
 
-    with prefect_running(meanwhile=partial(_prepare_report, config)):
+    with prefect_running(before_ready=partial(_prepare_report, config)):
         return benchmark(config, models=named or configured or None, refresh=refresh)
 
 

@@ -86,18 +86,18 @@ def start() -> None:
 
 
 @contextmanager
-def ready(meanwhile: Callable[[], None] | None = None) -> Iterator[None]:
+def ready(before_ready: Callable[[], None] | None = None) -> Iterator[None]:
     """Wait for the configured Prefect API or this process's server; raises RunFailedError if the latter fails.
 
-    `meanwhile` is called if there is a server to wait for.
+    `before_ready` is called if there is a server to wait for.
     """
     if is_configured():
         yield
         return
     own = _started()
     with _used(own):
-        if meanwhile and not _answers(own, AT_ONCE_S):
-            meanwhile()
+        if before_ready and not _answers(own, AT_ONCE_S):
+            before_ready()
         _wait_until_healthy(own)
         yield
 

@@ -123,12 +123,12 @@ def test_there_is_something_to_do_while_a_server_starts(monkeypatch: pytest.Monk
         monkeypatch.setattr(server, "is_configured", lambda: False)
         monkeypatch.setattr(server, "_started", lambda: starting)
         monkeypatch.setattr(server, "_wait_until_healthy", lambda own: done.append("ready"))
-        with server.ready(lambda: done.append("meanwhile")):
+        with server.ready(lambda: done.append("before_ready")):
             pass
         monkeypatch.setattr(server, "_answers", lambda own, within_s: True)
-        with server.ready(lambda: done.append("meanwhile")):
+        with server.ready(lambda: done.append("before_ready")):
             pass
-    assert done == ["meanwhile", "ready", "ready"]
+    assert done == ["before_ready", "ready", "ready"]
 
 
 def test_a_configured_server_is_used() -> None:
