@@ -63,7 +63,7 @@ def quiet() -> None:
 
 @contextmanager
 def prefect_running(*, live: bool = True, before_ready: Callable[[], None] | None = None) -> Iterator[None]:
-    """Provide a Prefect server and progress output while a flow runs. `before_ready` is called while a server starts."""
+    """Provide a Prefect server and progress output while a flow runs; while a server starts, call `before_ready`."""
     with show_progress("starting Prefect", live=live):
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
