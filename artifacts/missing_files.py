@@ -8,7 +8,7 @@ from nerbench.artifacts.manifest import ArtifactRef, FileEntry
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
 from nerbench.artifacts.store_layout import blob_path
-from nerbench.artifacts.tables.table_files import in_parallel
+from nerbench.artifacts.transfers import in_parallel
 
 
 class _Blob(NamedTuple):

@@ -19,7 +19,7 @@ from nerbench.artifacts.model_folder import Part, Tensor, describe_folder, read_
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import LATEST, Store, Verification
 from nerbench.artifacts.store_layout import alias_path, manifest_path
-from nerbench.artifacts.tables.table_files import in_parallel
+from nerbench.artifacts.transfers import in_parallel
 
 _PUBLISHED = re.compile(
     r"(?P<store>.+)/models/(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)/manifests/(?P<artifact_id>[0-9a-f]{64})\.json"

@@ -1,8 +1,9 @@
-"""Transfers of an artifact's files to or from a store: several at once, with progress, stopped together."""
+"""Several accesses to a store at once: requests, and transfers with progress that are stopped together."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from threading import Event, Lock
 from time import monotonic
 from typing import TypeVar
@@ -10,10 +11,22 @@ from typing import TypeVar
 from nerbench.artifacts.manifest import FileEntry
 from nerbench.artifacts.storage.filesystem import ProgressCallback
 
-AT_ONCE = 4
+AT_ONCE, REQUESTS_AT_ONCE = 4, 8
 EVERY_S = 1.0
 _logger = logging.getLogger("nerbench.progress")
 T = TypeVar("T")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """The results in the order of the items, for work that waits for a store."""
+    given = list(items)
+    if len(given) < 2:
+        return [function(item) for item in given]
+    contexts = [copy_context() for _ in given]  # so that the threads see what is collected and remembered here
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+        return list(pool.map(lambda context, item: context.run(function, item), contexts, given))
 
 
 class Stopped(Exception):

@@ -1,6 +1,7 @@
 """The `nerbench` command. Each command imports heavy packages only when it needs them."""
 
 import atexit
+import gc
 import os
 import select
 import signal
@@ -39,6 +40,7 @@ from nerbench.flows.commands import (
 )
 from nerbench.flows.commands.report import report as write_report
 from nerbench.flows.commands.run import print_summary
+from nerbench.flows.garbage_collection import FEW_COLLECTIONS
 from nerbench.flows.terminal import (
     print_error,
 )
@@ -95,6 +97,7 @@ app.add_typer(suspects.app, name="suspects")
 
 def main() -> None:
     """Run a command and exit with its status. SIGTERM has the effect of Ctrl-C: child processes end first."""
+    gc.set_threshold(*FEW_COLLECTIONS)  # before imports, which leave hardly any garbage
     signal.signal(signal.SIGTERM, _terminate)
     status = BUG_STATUS
 

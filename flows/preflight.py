@@ -1,11 +1,14 @@
 """Checks of `run`, `train`, `benchmark` and `score` before a flow starts, so that an invalid request writes nothing."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from nerbench.artifacts.errors import ConfigError, LabelError, collected
+from nerbench.artifacts.errors import ConfigError, LabelError, NerbenchError, collected
 from nerbench.artifacts.memoized_reads import read_once
+from nerbench.flows.garbage_collection import importing
 from nerbench.flows.launch import prefect_running, quiet, start_prefect
 from nerbench.tasks.config import Config
 from nerbench.tasks.config.loading import absolute_reference
@@ -67,10 +70,24 @@ def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool
         if not named:
             found = [artifact for reference in configured for artifact in resolve(reference, config.store)]
     _check_labels(config, found, known)
-    from nerbench.flows.benchmark import benchmark
+    with importing():
+        from nerbench.flows.benchmark import benchmark
 
-    with prefect_running():
+    with prefect_running(before_ready=partial(_prepare_report, config)):
         return benchmark(config, models=named or configured or None, refresh=refresh)
+
+
+def _prepare_report(config: Config) -> None:
+    """Do what the flow needs later anyway, and remember it: imports, and the parts of its report without scores."""
+    import fastapi.encoders  # noqa: F401 - by Prefect, when a flow starts
+
+    from nerbench.tasks.inspection.inspection import inspect
+    from nerbench.tasks.report import page
+
+    if config.benchmark.report and config.datasets:
+        page.prepare()
+        with suppress(NerbenchError):  # the flow reports it
+            inspect(config)
 
 
 def score(config: Config, since: str | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Prefect servers that nerbench starts if no other is configured: for `nerbench serve` and for a single command.
 
 Without a server, Prefect would start one, wait for it, and import all of it into the flow's process, which takes five
-seconds. Therefore, a command starts its server before it imports and checks anything else.
+seconds. Therefore, a command starts its server before it imports and checks anything else, even Prefect's settings.
 
 Anyone who can start a run can run code. Each server therefore has a random credential, which its clients and their
 children get through settings and environment, never through an argument; `server_process` has further protections.
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import IO, NamedTuple
 from urllib.parse import quote
 
 from nerbench.artifacts.errors import InputError, RunFailedError
+from nerbench.flows.garbage_collection import importing
 from nerbench.tasks.child_process import PARENT
 
 HOST = "127.0.0.1"
@@ -39,10 +40,9 @@ OF_COMMAND = {
     "PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",  # it imports all collections, to compare their blocks
 }
 """Defaults of a server for a single command, whose flows use no blocks."""
-FEW_COLLECTIONS = (50_000, 20, 50)
-"""Thresholds of the garbage collector, which takes a fifth of the time to import Prefect with its usual ones."""
-SERVE = f"import gc; gc.set_threshold(*{FEW_COLLECTIONS}); from nerbench.flows.server_process import main; main()"
-STARTS_WITHIN_S, ENDS_WITHIN_S = 120.0, 10.0
+SERVE = "from nerbench.flows.server import serve; serve()"
+UNLESS_CONFIGURED = "unless-configured"
+STARTS_WITHIN_S, ENDS_WITHIN_S, AT_ONCE_S = 120.0, 10.0, 0.01
 
 
 class Started(NamedTuple):
@@ -76,42 +76,55 @@ def is_configured() -> bool:
 
 
 def start() -> None:
-    """Start a server for this process, unless one is configured; `ready` waits for it."""
-    if not is_configured():
+    """Start a server for this process, unless one is configured; `ready` waits for it.
+
+    Before Prefect is imported, which takes half a second, only the environment is known. A server that is not needed
+    because of a file, such as a profile, then ends by itself.
+    """
+    if not (is_configured() if "prefect" in sys.modules else os.environ.get("PREFECT_API_URL")):
         _started()
 
 
 @contextmanager
-def ready() -> Iterator[None]:
-    """Wait for the configured Prefect API or this process's server; raises RunFailedError if the latter fails."""
+def ready(before_ready: Callable[[], None] | None = None) -> Iterator[None]:
+    """Wait for the configured Prefect API or this process's server; raises RunFailedError if the latter fails.
+
+    `before_ready` is called if there is a server to wait for.
+    """
     if is_configured():
         yield
         return
     own = _started()
-    _wait_until_healthy(own)
     with _used(own):
+        if before_ready and not _answers(own, AT_ONCE_S):
+            before_ready()
+        _wait_until_healthy(own)
         yield
 
 
 @cache
 def _started() -> Started:
     """This process's server, which ends after the process has reported everything. Its database is in PREFECT_HOME."""
+    options = [] if "prefect" in sys.modules else [UNLESS_CONFIGURED]
     with socket.create_server((HOST, 0)) as listening:
-        begun = start_at(listening)
+        begun = start_at(listening, _random_credential(), options)
     atexit.register(_end, begun.process)
     return begun
 
 
-def start_at(listening: socket.socket, *, pages: bool = False) -> Started:
-    """Start a server on a listening socket; with `pages`, it has web pages, runs schedules and logs to stderr.
+def _random_credential() -> str:
+    return f"nerbench:{secrets.token_urlsafe(32)}"
+
+
+def start_at(listening: socket.socket, credential: str, options: Sequence[str] = ()) -> Started:
+    """Start a server on a listening socket; with the option `pages`, it has web pages, runs schedules and logs to
+    stderr.
 
     It runs in its own session, so that Ctrl-C does not reach it and cancelled runs are still recorded.
     """
-    from prefect.settings import PREFECT_SERVER_API_AUTH_STRING
-
+    pages = "pages" in options
     output = None if pages else tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
     api = "http://{}:{}/api".format(*listening.getsockname())
-    credential = PREFECT_SERVER_API_AUTH_STRING.value() or f"nerbench:{secrets.token_urlsafe(32)}"
     defaults = BATCHED if pages else BATCHED | OF_COMMAND
     environment = {**defaults, **os.environ, **(SERVER if pages else {}), **protection(api, credential)}
     process = subprocess.Popen(
@@ -121,7 +134,7 @@ def start_at(listening: socket.socket, *, pages: bool = False) -> Started:
             "-c",
             SERVE,
             str(listening.fileno()),
-            *(["pages"] if pages else []),
+            *options,
         ],
         stdin=subprocess.DEVNULL,
         stdout=output or subprocess.DEVNULL,
@@ -131,6 +144,15 @@ def start_at(listening: socket.socket, *, pages: bool = False) -> Started:
         env={**environment, PARENT: str(os.getpid())},
     )
     return Started(process, api, credential, output)
+
+
+def serve() -> None:
+    """The child process: serve, or end at once because another API is configured."""
+    with importing():
+        if UNLESS_CONFIGURED in sys.argv and is_configured():
+            return
+        from nerbench.flows.server_process import main
+    main()
 
 
 def protection(api: str, credential: str) -> dict[str, str]:
@@ -191,7 +213,7 @@ def served_at(port: int) -> Iterator[Served]:
     Within the context, Prefect's settings are those of its client. Raises InputError if the port is in use, and
     RunFailedError if the server does not start.
     """
-    from prefect.settings import PREFECT_API_URL
+    from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_API_AUTH_STRING
 
     if configured := PREFECT_API_URL.value():
         yield Served(configured, own=False, page=configured.removesuffix("/api"))
@@ -201,9 +223,10 @@ def served_at(port: int) -> Iterator[Served]:
     except OSError:
         remedy = f"name another one, or export PREFECT_API_URL=http://{HOST}:{port}/api if that is a Prefect server"
         raise InputError(f"--port {port}", "something listens there already", remedy) from None
+    credential = PREFECT_SERVER_API_AUTH_STRING.value() or _random_credential()
     with children_ended():
         with listening:
-            server = start_at(listening, pages=True)
+            server = start_at(listening, credential, ["pages"])
         _wait_until_healthy(server)
         page = f"{server.api.removesuffix('api')}open#{quote(server.credential, safe=':')}"
         with _used(server), _environment_file(server, port, page) as file:
@@ -229,19 +252,24 @@ def _environment_file(server: Started, port: int, page: str) -> Iterator[Path]:
 
 
 def _wait_until_healthy(server: Started) -> None:
-    from urllib.error import URLError
-    from urllib.request import urlopen
-
     deadline = time.monotonic() + STARTS_WITHIN_S
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
             raise RunFailedError(
                 f"the Prefect server ended with status {server.process.returncode}{_last_line(server)}"
             )
-        with suppress(URLError, OSError), urlopen(f"{server.api}/health", timeout=5):
+        if _answers(server, 5.0):
             return
         time.sleep(0.05)
     raise RunFailedError(f"the Prefect server did not answer within {STARTS_WITHIN_S:.0f} s")
+
+
+def _answers(server: Started, within_s: float) -> bool:
+    from urllib.request import urlopen
+
+    with suppress(OSError), urlopen(f"{server.api}/health", timeout=within_s):
+        return True
+    return False
 
 
 def _last_line(server: Started) -> str:

@@ -92,7 +92,8 @@ def main() -> None:
         set_database_config(SerializedWrites(database.connection_url))
         _keep_private(Path(make_url(database.connection_url).database or ":memory:"))
     listening = socket.socket(fileno=int(sys.argv[1]))
-    app = create_app(ephemeral="pages" not in sys.argv, final=True)
+    pages = "pages" in sys.argv
+    app = create_app(ephemeral=not pages, final=pages)  # a final app collects garbage, which takes a short run too long
     os.umask(0o077)  # not before the pages are unpacked, which others may use too
     guarded = SameOriginOnly(app, listening.getsockname()[1])
     config = uvicorn.Config(guarded, log_level="error", lifespan="on", ws_per_message_deflate=False)

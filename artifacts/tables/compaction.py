@@ -26,7 +26,6 @@ from nerbench.artifacts.tables.table_files import (
     Found,
     Replaced,
     Version,
-    in_parallel,
     list_days,
     list_table,
     listed,
@@ -34,6 +33,7 @@ from nerbench.artifacts.tables.table_files import (
     valid_compaction,
 )
 from nerbench.artifacts.tables.upgrading import current_name
+from nerbench.artifacts.transfers import in_parallel
 
 
 class Compacted(NamedTuple):

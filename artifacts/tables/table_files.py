@@ -23,8 +23,6 @@ current schema. Of two small files with the same key, the one in the current sch
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import date as calendar_date
 from pathlib import PurePosixPath
@@ -38,6 +36,7 @@ from nerbench.artifacts.manifest import Digest, Record
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.tables.columns import VERSION
 from nerbench.artifacts.tables.upgrading import written_as
+from nerbench.artifacts.transfers import in_parallel
 
 _PUBLISHED = re.compile(r"compacted-(\d{6})")
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -47,7 +46,6 @@ _SCHEMA = re.compile(r"[^/]+/schema=(\d+)")
 _HIDDEN = re.compile(
     r"(?:_compacted/)?([^/]+)/schema=(\d+)/(?:_compacted/)?date=(\d{4}-\d{2}-\d{2})/(\d{6})(\.json|-[0-9a-f]+\.packed)"
 )
-_AT_ONCE = 8
 _ATTEMPTS = 5
 MAX_MANIFEST_BYTES = 16 << 20
 """It names every file that was ever replaced on its day."""
@@ -351,16 +349,6 @@ def _live(root: Root, day: Day, found: Found, *, last: bool) -> Live:
         if version in found.published:
             return Live(found.published[version], [], list(found.written.values()), problems)
     return Live(None, list(found.written.values()), [], problems)
-
-
-def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """The results in the order of the items, for work that waits for a store."""
-    given = list(items)
-    if len(given) < 2:
-        return [function(item) for item in given]
-    contexts = [copy_context() for _ in given]  # so that the threads see what is collected and remembered here
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(lambda context, item: context.run(function, item), contexts, given))
 
 
 def retry_if_compacted(look: Callable[[], Item], act: Callable[[Item, bool], Result]) -> Result:

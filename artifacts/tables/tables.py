@@ -43,7 +43,6 @@ from nerbench.artifacts.tables.table_files import (
     Packed,
     find_days,
     find_packed_day,
-    in_parallel,
     is_key,
     list_days,
     list_table,
@@ -52,6 +51,7 @@ from nerbench.artifacts.tables.table_files import (
     retry_if_compacted,
 )
 from nerbench.artifacts.tables.upgrading import is_known
+from nerbench.artifacts.transfers import in_parallel
 
 MANY_FILES = 50
 """Small files, each read in one or two milliseconds, up to which the dates of a search are read as a whole."""

@@ -11,6 +11,7 @@ from nerbench.artifacts.errors import CorruptArtifactError, InputError, report
 from nerbench.flows.commands.completion import complete_reference
 from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.commands.publish import show_card
+from nerbench.flows.garbage_collection import importing
 from nerbench.flows.launch import quiet
 from nerbench.flows.progress_display import show_progress
 from nerbench.flows.terminal import echo, print_json, print_note, print_table
@@ -341,7 +342,7 @@ def push(config: "Config", source: Source, name: Name, *, check: Check = True, j
     from nerbench.tasks.inference.import_model import import_model
 
     check_name("name", name)
-    with show_progress():
+    with show_progress(), importing():
         ref = import_model(source, name, Store(config.store), check=check)
     if os.environ.get("PREFECT_API_URL"):  # a server exists, and its deployments may wait for this
         from nerbench.flows.run_context import announce

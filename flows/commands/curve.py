@@ -6,6 +6,7 @@ import typer
 
 from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.commands.run import print_locations
+from nerbench.flows.launch import start_prefect
 from nerbench.flows.terminal import echo, print_json, print_table
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 Shares = Annotated[str, typer.Option("--shares", metavar="A,B", help="Percentages of the train split, e.g. 25,50,100.")]
 
 
-@configured("datasets", "golds", "models", "benchmark", "metrics", "slices", "gate")
+@configured("datasets", "golds", "models", "benchmark", "metrics", "slices", "gate", begin=start_prefect)
 def curve(config: "Config", *, shares: Shares = "5,10,25,50,100", json: Json = False) -> None:
     """Show whether more training data would help: train each model on shares of the data, and score it.
 

@@ -70,15 +70,20 @@ def _finish(command: Callable[[], None], problems: Problems) -> None:
         raise typer.Exit(1)
 
 
-def configured(*needs: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def configured(
+    *needs: str, begin: Callable[[], None] | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add the shared options to a command whose first parameter is the configuration.
 
-    `needs` names the sections whose files must exist for this command.
+    `needs` names the sections whose files must exist for this command. `begin` is called before the configuration is
+    read.
     """
-    return partial(_configured, needs=needs)
+    return partial(_configured, needs=needs, begin=begin)
 
 
-def _configured(command: Callable[..., None], needs: tuple[str, ...]) -> Callable[..., None]:
+def _configured(
+    command: Callable[..., None], needs: tuple[str, ...], begin: Callable[[], None] | None
+) -> Callable[..., None]:
     own = list(inspect.signature(command).parameters.values())[1:]
     shared = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
@@ -89,6 +94,8 @@ def _configured(command: Callable[..., None], needs: tuple[str, ...]) -> Callabl
     @wraps(command)
     def run(**given: Any) -> None:
         tell(**{name: given.pop(name) for name in TELLING})
+        if begin:
+            begin()
         from nerbench.artifacts.secrets import redact_logs
         from nerbench.tasks.config.loading import load_config, trust
 

@@ -15,6 +15,7 @@ import typer
 
 from nerbench.artifacts.errors import InputError
 from nerbench.flows.commands.options import Reference, configured
+from nerbench.flows.garbage_collection import importing
 from nerbench.flows.launch import quiet
 from nerbench.flows.progress_display import show_progress
 from nerbench.flows.terminal import console, print_json, print_note
@@ -99,7 +100,7 @@ def predict(  # noqa: PLR0913 - one parameter an option
     from nerbench.tasks.predicting.tagging import tag_with
 
     source = _source(texts or [], file, format, _known(encoding))
-    with show_progress("loading the model"):
+    with show_progress("loading the model"), importing():
         artifact = resolve_one(absolute_reference(reference), config.store)
         # The process ends after the last sentence. To release the model's memory first would take half a second.
         handle = tagger_handle(artifact, settings_of(config.benchmark))

@@ -1,5 +1,6 @@
 """`nerbench run`, `train`, `benchmark` and `score`."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,6 +8,7 @@ import typer
 
 from nerbench.flows.commands.completion import complete_reference
 from nerbench.flows.commands.options import Json, configured
+from nerbench.flows.launch import start_prefect
 from nerbench.flows.terminal import print_custom as print_user_functions
 from nerbench.flows.terminal import print_json, print_leaderboard, print_note, print_robustness, print_table, verbosity
 
@@ -53,7 +55,10 @@ Speed = Annotated[
 ]
 
 
-@configured("datasets", "golds", "models", "benchmark", "metrics", "slices", "gate")
+start_server = partial(start_prefect, automations=False)
+
+
+@configured("datasets", "golds", "models", "benchmark", "metrics", "slices", "gate", begin=start_prefect)
 def run(config: "Config", json: Json = False) -> None:
     """Train, save and benchmark the models in the configuration."""
     from nerbench.flows import preflight
@@ -63,7 +68,7 @@ def run(config: "Config", json: Json = False) -> None:
         print_note(_what_next(config))
 
 
-@configured("datasets", "models")
+@configured("datasets", "models", begin=start_prefect)
 def train(config: "Config", json: Json = False) -> None:
     """Fine-tune the models in the configuration and publish them in the store."""
     from nerbench.flows import preflight
@@ -71,7 +76,7 @@ def train(config: "Config", json: Json = False) -> None:
     print_summary(preflight.train(config), json)
 
 
-@configured("datasets", "golds", "benchmark", "metrics", "slices", "gate")
+@configured("datasets", "golds", "benchmark", "metrics", "slices", "gate", begin=start_server)
 def benchmark(  # noqa: PLR0913 - one parameter an option
     config: "Config",
     references: References = None,
@@ -89,7 +94,7 @@ def benchmark(  # noqa: PLR0913 - one parameter an option
     print_summary(preflight.benchmark(config, references, refresh=refresh, speed=speed), json)
 
 
-@configured("metrics", "slices")
+@configured("metrics", "slices", begin=start_server)
 def score(
     config: "Config", *, since: Since = None, metrics: Metrics = None, tags: Tags = None, json: Json = False
 ) -> None:

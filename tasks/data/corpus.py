@@ -119,7 +119,7 @@ def load_splits(config: DatasetConfig) -> dict[str, Corpus]:
         CorpusError: a split cannot be read or has no sentence, tags belong to contradictory schemes, a tag is invalid
             and refused, or label_map or ignore_labels name a type that no split has.
     """
-    versions = _versions(config)
+    versions = file_versions(config)
     return dict(_splits_once(config.model_dump_json(), versions)) if versions else _splits(config, _read(config))
 
 
@@ -144,7 +144,7 @@ def read_sources(config: DatasetConfig) -> ReadSources:
     Raises:
         CorpusError: a split cannot be read or has no sentence, or a tag belongs to no scheme.
     """
-    versions = _versions(config)
+    versions = file_versions(config)
     return _read_once(config.model_dump_json(), versions) if versions else _read(config)
 
 
@@ -159,7 +159,7 @@ def _read(config: DatasetConfig) -> ReadSources:
     return ReadSources(sources, {split: read_whole(source, evidence) for split, source in sources.items()}, evidence)
 
 
-def _versions(config: DatasetConfig) -> tuple[tuple[int, ...], ...] | None:
+def file_versions(config: DatasetConfig) -> tuple[tuple[int, ...], ...] | None:
     """The state of the files of a data set, which is equal if they are unchanged; None if only their content tells."""
     if (
         config.format not in FILE_FORMATS
@@ -303,7 +303,7 @@ def load_gold(config: GoldConfig, dataset: DatasetConfig, words: Corpus) -> Corp
     Raises:
         CorpusError: the annotation cannot be read, annotates another text, or a tag is invalid and refused.
     """
-    its = _as_dataset(config, dataset, words.split)
+    its = as_dataset(config, dataset, words.split)
     sources = read_splits(its)
     split = words.split if words.rows is None or "files" in FIELDS_OF[its.format] else undivided(sources)
     if split not in sources:
@@ -332,7 +332,8 @@ def _aligned(gold: Corpus, words: Corpus, read: ArrowCache, source: Source) -> C
     return replace(gold, **found._asdict())
 
 
-def _as_dataset(config: GoldConfig, dataset: DatasetConfig, split: str) -> DatasetConfig:
+def as_dataset(config: GoldConfig, dataset: DatasetConfig, split: str) -> DatasetConfig:
+    """The file of an additional annotation of a split as a data set of its own."""
     kind = config.format or dataset.format
     base = dataset if kind == dataset.format else DatasetConfig.model_construct(name=dataset.name, format=kind)
     where = FIELDS_OF[kind][0]

@@ -1,14 +1,25 @@
 """Small references to the words and the annotation that a step works on, and the corpora that they refer to."""
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from functools import partial
 from threading import Lock
 from typing import NamedTuple
 
 from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import CorpusError, LabelError
+from nerbench.artifacts.memoized_reads import once
 from nerbench.tasks.config import Config, DatasetConfig, GoldConfig, Perturbation, Section, Split
-from nerbench.tasks.data.corpus import Corpus, load_gold, load_splits, pick_split, warn_of_alignment, warn_of_repairs
+from nerbench.tasks.data.corpus import (
+    Corpus,
+    as_dataset,
+    file_versions,
+    load_gold,
+    load_splits,
+    pick_split,
+    warn_of_alignment,
+    warn_of_repairs,
+)
 from nerbench.tasks.data.perturbations import count_changes, no_train_split, perturb
 
 KEPT_IN_MEMORY = 16
@@ -68,13 +79,23 @@ _lock = Lock()
 def describe(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
     """References to the benchmark split of a data set: its own annotation first, then each additional gold.
 
-    Raises CorpusError if a file cannot be read, or if `robustness` needs a train split that is missing; and LabelError
-    if `benchmark.labels` or `robustness.mentions` names a type that is missing.
+    Within `read_once`, unchanged local files are described once. Raises CorpusError if a file cannot be read, or if
+    `robustness` needs a train split that is missing; and LabelError if `benchmark.labels` or `robustness.mentions`
+    names a type that is missing.
     """
+    split, golds = config.benchmark.split, [gold for gold in config.golds if gold.dataset == dataset.name]
+    versions = [file_versions(one) for one in (dataset, *(as_dataset(gold, dataset, split) for gold in golds))]
+    if None in versions:
+        return _describe(config, dataset, golds)
+    described = repr((dataset, golds, split, config.benchmark.labels, config.robustness))
+    return once("corpora", (described, *versions), partial(_describe, config, dataset, golds))
+
+
+def _describe(config: Config, dataset: DatasetConfig, golds: Sequence[GoldConfig]) -> list[CorpusRef]:
     splits = load_splits(dataset)
     words = pick_split(splits, config.benchmark.split, dataset)
     annotations: list[tuple[GoldConfig | None, Corpus]] = [(None, words)]
-    annotations += [(gold, load_gold(gold, dataset, words)) for gold in config.golds if gold.dataset == dataset.name]
+    annotations += [(gold, load_gold(gold, dataset, words)) for gold in golds]
     corpora = [*splits.values(), *(corpus for _, corpus in annotations)]
     types = tuple(sorted({kind for corpus in corpora for kind in corpus.types}))
     labels = config.benchmark.labels

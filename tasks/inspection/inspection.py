@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nerbench.artifacts.errors import CorpusError
+from nerbench.artifacts.memoized_reads import once
 from nerbench.tasks.config import Config, DatasetConfig
 from nerbench.tasks.data.arrow_cache import ArrowCache
-from nerbench.tasks.data.corpus import Corpus, read_sources
+from nerbench.tasks.data.corpus import Corpus, file_versions, read_sources
 from nerbench.tasks.data.readers import Source
 from nerbench.tasks.data.tag_schemes import Scheme, SchemeEvidence, read_tags, split_tag
 from nerbench.tasks.inspection.contents import Contents, gather, label_facts, overlap
@@ -36,7 +38,14 @@ def inspect(config: Config, tokenization: Tokenization | None = None) -> Inspect
 
 
 def inspect_dataset(config: DatasetConfig, tokenization: Tokenization | None = None) -> DatasetFacts:
-    """Inspect one data set. Raises CorpusError as `inspect`."""
+    """Inspect one data set; within `read_once`, unchanged local files once. Raises CorpusError as `inspect`."""
+    versions = file_versions(config)
+    if tokenization or versions is None:
+        return _inspect_dataset(config, tokenization)
+    return once("inspections", (config.model_dump_json(), versions), partial(_inspect_dataset, config))
+
+
+def _inspect_dataset(config: DatasetConfig, tokenization: Tokenization | None = None) -> DatasetFacts:
     sources, cached, evidence = read_sources(config)
     read = {split: _Read(source, cached[split]) for split, source in sources.items()}
     verdict = _scheme(config, evidence, read)

@@ -88,6 +88,12 @@ class Content(NamedTuple):
     packed: Packed
 
 
+def prepare() -> None:
+    """Do the parts of `render` that need no content: compile the template and compress the library of its charts."""
+    _environment().get_template("page.html.jinja")
+    _packed_plotly()
+
+
 def render(content: Content) -> str:
     """The whole page."""
     script, plotly = "\n".join(_asset(f"{name}.js") for name in SCRIPTS), _asset(PLOTLY)

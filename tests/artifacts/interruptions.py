@@ -49,7 +49,7 @@ def at_call(url: str, names: tuple[str, ...], number: int, action: Callable[[], 
         return call
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nerbench.artifacts.tables.table_files._AT_ONCE", 1)
+        patch.setattr("nerbench.artifacts.transfers.REQUESTS_AT_ONCE", 1)
         for name in names:
             patch.setattr(kind, name, interrupted(getattr(kind, name)))
         yield state

@@ -61,7 +61,7 @@ def child(arguments: list[str]) -> None:
     clock = Clock()
     from nerbench.flows.launch import start_prefect
 
-    clock.timed("import prefect.settings", start_prefect)()
+    clock.timed("starting a process for Prefect's server", start_prefect)()
     for name in IMPORTED:
         clock.timed(f"import {name}", importlib.import_module)(name)
     for part, (module, path) in PARTS.items():

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -96,6 +97,38 @@ def test_a_server_that_cannot_start_reports_the_reason(foreign: Path, home: Path
     _, said = broken.communicate(timeout=240)
     assert broken.returncode == 1
     assert "RunFailedError: the Prefect server ended with status 3: " in said.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_server_ends_by_itself_if_a_profile_has_another(tmp_path: Path) -> None:
+    (tmp_path / "profiles.toml").write_text(
+        'active = "team"\n[profiles.team]\nPREFECT_API_URL = "http://example.org"\n'
+    )
+    script = "from nerbench.flows import server; server.start(); print(server._started().process.wait(60))"
+    script += (
+        "; server.ready().__enter__(); from prefect.settings import PREFECT_API_URL; print(PREFECT_API_URL.value())"
+    )
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    command, environment = [sys.executable, "-c", script], own | {"PREFECT_HOME": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "http://example.org"]
+
+
+def test_there_is_something_to_do_while_a_server_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nerbench.flows import server
+
+    done = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        starting = server.Started(cast(Any, None), "http://{}:{}/api".format(*listening.getsockname()), "a:b", None)
+        monkeypatch.setattr(server, "is_configured", lambda: False)
+        monkeypatch.setattr(server, "_started", lambda: starting)
+        monkeypatch.setattr(server, "_wait_until_healthy", lambda own: done.append("ready"))
+        with server.ready(lambda: done.append("before_ready")):
+            pass
+        monkeypatch.setattr(server, "_answers", lambda own, within_s: True)
+        with server.ready(lambda: done.append("before_ready")):
+            pass
+    assert done == ["before_ready", "ready", "ready"]
 
 
 def test_a_configured_server_is_used() -> None:

@@ -10,9 +10,11 @@ import pytest
 import yaml
 
 from nerbench.artifacts.errors import CorpusError
+from nerbench.artifacts.memoized_reads import read_once
 from nerbench.tasks.config import Config
 from nerbench.tasks.config.loading import load_config
 from nerbench.tasks.data import corpus_refs as corpora
+from nerbench.tasks.data.corpus import load_gold
 from nerbench.tasks.data.corpus_refs import CorpusRef, describe, open_corpus
 
 WORDS = [["Ada", "L."], ["in", "Bonn"]]
@@ -55,6 +57,23 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     Path("nerbench.yaml").write_text(yaml.safe_dump(SETTINGS))
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     return Config.model_validate_json(load_config(None).model_dump_json())
+
+
+def test_unchanged_files_are_described_once(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, read = config.datasets[0], []
+    monkeypatch.setattr(corpora, "load_gold", lambda *given: read.append(given) or load_gold(*given))
+    with read_once():
+        first = describe(config, dataset)
+        assert describe(config, dataset) == first
+        assert len(read) == 1
+        other = config.model_copy(update={"golds": ()})
+        assert describe(other, dataset) == first[:1]
+        gold = Path("a.jsonl")
+        gold.write_text(gold.read_text().replace("B-LOC", "B-GPE"))
+        assert describe(config, dataset)[1].types == ("GPE", "LOC", "PER")
+    assert len(read) == 2
+    describe(config, dataset)
+    assert len(read) == 3, "outside of a run, nothing is remembered"
 
 
 def test_every_format_in_one_run(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from small_corpus import write_corpus
 from tiny_models import save_bert
 
 from nerbench.artifacts.errors import CorpusError
+from nerbench.artifacts.memoized_reads import read_once
 from nerbench.artifacts.references import resolve_one
 from nerbench.tasks.config import Config
 from nerbench.tasks.inspection.facts import DatasetFacts, Lengths
@@ -36,6 +37,14 @@ def split(facts: DatasetFacts, name: str) -> Any:
 
 TRAIN = "Anna B-PER\nBerg I-PER\nleft O\n\nOslo B-LOC\n\nOslo B-LOC\n\nOslo O\n"
 TEST = "Oslo B-LOC\n\nParis B-LOC\nwon O\n\nAnna B-PER\nBerg I-PER\n"
+
+
+def test_a_run_inspects_unchanged_files_once(tmp_path: Path) -> None:
+    with read_once():
+        first = inspected(tmp_path, train=TRAIN)
+        config = Config.model_validate({"dataset": {"name": "own", "files": {"train": f"{tmp_path}/train.conll"}}})
+        assert inspect(config).datasets[0] is first
+        assert inspected(tmp_path, train=TEST) != first
 
 
 def test_counts_overlaps_duplicates_and_contradictions(tmp_path: Path) -> None:
