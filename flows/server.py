@@ -4,7 +4,7 @@ Without a server, Prefect would start one, wait for it, and import all of it int
 seconds. Therefore, a command starts its server before it imports and checks anything else, even Prefect's settings.
 
 Anyone who can start a run can run code. Each server therefore has a random credential, which its clients and their
-children get through settings and environment, never through an argument; `server_process` has further protections.
+children get through settings and environment, never through an argument; `server_app` has further protections.
 """
 
 import atexit
@@ -151,7 +151,7 @@ def serve() -> None:
     with importing():
         if UNLESS_CONFIGURED in sys.argv and is_configured():
             return
-        from nerbench.flows.server_process import main
+        from nerbench.flows.server_app import main
     main()
 
 

@@ -124,7 +124,7 @@ class Site:
             return
         with socket.create_server((HOST, int(port))) as listening:
             socket_fd = listening.fileno()
-            self.start("server", "-m", "nerbench.flows.server_process", str(socket_fd), "pages", pass_fds=[socket_fd])
+            self.start("server", "-m", "nerbench.flows.server_app", str(socket_fd), "pages", pass_fds=[socket_fd])
 
     def await_server(self) -> None:
         def healthy() -> bool:

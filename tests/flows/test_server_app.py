@@ -36,7 +36,7 @@ async def both(database: "AioSqliteConfiguration") -> int:
 
 
 def test_each_waits_for_the_one_before(tmp_path: Path) -> None:
-    from nerbench.flows.server_process import SerializedWrites
+    from nerbench.flows.server_app import SerializedWrites
 
     assert asyncio.run(both(SerializedWrites(f"sqlite+aiosqlite:///{tmp_path}/x.db"))) == 2
 
