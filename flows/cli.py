@@ -40,7 +40,7 @@ from nerbench.flows.commands import (
 )
 from nerbench.flows.commands.report import report as write_report
 from nerbench.flows.commands.run import print_summary
-from nerbench.flows.garbage_collection import FEW_COLLECTIONS
+from nerbench.flows.python_gc import FEW_COLLECTIONS
 from nerbench.flows.terminal import (
     print_error,
 )

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from nerbench.flows import server
-from nerbench.flows.garbage_collection import FEW_COLLECTIONS
 from nerbench.flows.progress_display import show_progress
+from nerbench.flows.python_gc import FEW_COLLECTIONS
 from nerbench.flows.terminal import verbosity
 from nerbench.tasks.child_process import CALM
 

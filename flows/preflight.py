@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from nerbench.artifacts.errors import ConfigError, LabelError, NerbenchError, collected
 from nerbench.artifacts.memoized_reads import read_once
-from nerbench.flows.garbage_collection import importing
 from nerbench.flows.launch import prefect_running, quiet, start_prefect
+from nerbench.flows.python_gc import importing
 from nerbench.tasks.config import Config
 from nerbench.tasks.config.loading import absolute_reference
 from nerbench.tasks.data.demo import prepare_demo

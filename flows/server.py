@@ -24,7 +24,7 @@ from typing import IO, NamedTuple
 from urllib.parse import quote
 
 from nerbench.artifacts.errors import InputError, RunFailedError
-from nerbench.flows.garbage_collection import importing
+from nerbench.flows.python_gc import importing
 from nerbench.tasks.child_process import PARENT
 
 HOST = "127.0.0.1"

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from nerbench.tasks.config.loading import load_config as load_config
     from nerbench.tasks.data.load_corpus import load_corpus as load_corpus
     from nerbench.tasks.report.data_frames import Results as Results
+    from nerbench.tasks.scoring.benchmark_functions import benchmark_function as benchmark_function
+    from nerbench.tasks.scoring.benchmark_functions import parametrize as parametrize
+    from nerbench.tasks.scoring.benchmark_functions import product as product
     from nerbench.tasks.scoring.metrics import metric as metric
-    from nerbench.tasks.scoring.user_functions import benchmark_function as benchmark_function
-    from nerbench.tasks.scoring.user_functions import parametrize as parametrize
-    from nerbench.tasks.scoring.user_functions import product as product
 
 __version__ = "0.2.0"
 
@@ -46,14 +46,14 @@ _HOMES = {
     "Store": "nerbench.artifacts.store",
     "Tagger": "nerbench.taggers",
     "benchmark": "nerbench.flows.api",
-    "benchmark_function": "nerbench.tasks.scoring.user_functions",
+    "benchmark_function": "nerbench.tasks.scoring.benchmark_functions",
     "compare": "nerbench.flows.api",
     "load_config": "nerbench.tasks.config.loading",
     "load_corpus": "nerbench.tasks.data.load_corpus",
     "metric": "nerbench.tasks.scoring.metrics",
-    "parametrize": "nerbench.tasks.scoring.user_functions",
+    "parametrize": "nerbench.tasks.scoring.benchmark_functions",
     "predict": "nerbench.flows.api",
-    "product": "nerbench.tasks.scoring.user_functions",
+    "product": "nerbench.tasks.scoring.benchmark_functions",
     "read_results": "nerbench.artifacts.tables.tables",
     "results": "nerbench.flows.api",
     "run": "nerbench.flows.api",

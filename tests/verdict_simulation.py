@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nerbench.tasks.comparison.paired_differences import decided
-from nerbench.tasks.statistics.intervals import MIN_UNITS, too_small
+from nerbench.tasks.statistics.confidence_intervals import MIN_UNITS, too_small
 from nerbench.tasks.statistics.paired_tests import Clusters, Resampling, assess, design_effect
 from nerbench.tasks.statistics.resampling import Floats
 from nerbench.tasks.statistics.verdicts import Verdict, exceeds

@@ -11,9 +11,9 @@ from nerbench.artifacts.errors import CorruptArtifactError, InputError, report
 from nerbench.flows.commands.completion import complete_reference
 from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.commands.publish import show_card
-from nerbench.flows.garbage_collection import importing
 from nerbench.flows.launch import quiet
 from nerbench.flows.progress_display import show_progress
+from nerbench.flows.python_gc import importing
 from nerbench.flows.terminal import echo, print_json, print_note, print_table
 
 if TYPE_CHECKING:

@@ -46,7 +46,7 @@ def init(  # noqa: PLR0913 - one parameter an option
     _check_output(output, force)
     from nerbench.artifacts.storage.paths import write_whole
     from nerbench.tasks.inspection.config_writer import configuration_for
-    from nerbench.tasks.inspection.guess_format import guess
+    from nerbench.tasks.inspection.guess_dataset import guess
     from nerbench.tasks.inspection.inspection import inspect_dataset
     from nerbench.tasks.inspection.missing_splits import hold_out
 

@@ -56,7 +56,7 @@ def _with_files(config: "Config", files: Sequence[str] | None) -> "Config":
     from nerbench.tasks.data.demo import prepare_demo
 
     if files:
-        from nerbench.tasks.inspection.guess_format import guess
+        from nerbench.tasks.inspection.guess_dataset import guess
 
         guessed = guess(files)
         for line in guessed.assumptions:

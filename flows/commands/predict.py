@@ -15,9 +15,9 @@ import typer
 
 from nerbench.artifacts.errors import InputError
 from nerbench.flows.commands.options import Reference, configured
-from nerbench.flows.garbage_collection import importing
 from nerbench.flows.launch import quiet
 from nerbench.flows.progress_display import show_progress
+from nerbench.flows.python_gc import importing
 from nerbench.flows.terminal import console, print_json, print_note
 
 if TYPE_CHECKING:

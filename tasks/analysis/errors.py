@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from nerbench.artifacts.tables.schemas import IDENTITY, schema
 from nerbench.tasks.data.arrow_cache import table_on_disk
 from nerbench.tasks.data.tag_schemes import OUTSIDE
-from nerbench.tasks.scoring.entities import Entities, Flags, Indices, Pairs, extract, pair_entities
+from nerbench.tasks.scoring.entities import Entities, Flags, Indices, extract
+from nerbench.tasks.scoring.entity_pairs import Pairs, pair_entities
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.tagged_words import TaggedWords, lowest_scores
 

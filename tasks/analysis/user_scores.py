@@ -20,6 +20,7 @@ from nerbench.tasks.config.user_code import explain
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
 from nerbench.tasks.inference.evaluation_key import settings_of
 from nerbench.tasks.inference.tagger_handles import tagger_handle
+from nerbench.tasks.scoring.benchmark_functions import BenchmarkFunction, State
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.score import failed, parameters_of, reason_of, score
@@ -31,7 +32,6 @@ from nerbench.tasks.scoring.score_predictions import (
     selected_metrics,
 )
 from nerbench.tasks.scoring.stored_predictions import Predicted, count_stored, read_predictions
-from nerbench.tasks.scoring.user_functions import BenchmarkFunction, State
 from nerbench.tasks.scoring.user_metrics import Identity, Predictions, as_row, numbers, run_custom
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import numpy as np
 from nerbench.tasks.scoring.counts import COLUMNS, OVERALL, Counts
 from nerbench.tasks.scoring.metrics import Numbers, Quantity, Row, quantities, summed_columns
 from nerbench.tasks.scoring.score_intervals import RESAMPLES, UNSTABLE, columns_of, statistics
-from nerbench.tasks.statistics.intervals import MIN_UNITS, too_small
+from nerbench.tasks.statistics.confidence_intervals import MIN_UNITS, too_small
 from nerbench.tasks.statistics.paired_tests import Clusters, Resampling, assess, design_effect, holm
 from nerbench.tasks.statistics.verdicts import Difference, verdict
 

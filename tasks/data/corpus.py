@@ -18,12 +18,12 @@ from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import FIELDS_OF, DatasetConfig, GoldConfig
 from nerbench.tasks.data.alignment import Alignment, align_annotation
 from nerbench.tasks.data.arrow_cache import ArrowCache, Column, cache_as_arrow
+from nerbench.tasks.data.label_matching import check_named_types
 from nerbench.tasks.data.readers import FILE_FORMATS, NO_REPAIRS, Repairs, Sentence, Source, read_splits
 from nerbench.tasks.data.splits import read_divided, undivided
 from nerbench.tasks.data.tag_schemes import (
     Scheme,
     SchemeEvidence,
-    Tag,
     count_invalid,
     entity_types,
     read_tags,
@@ -177,7 +177,7 @@ def file_versions(config: DatasetConfig) -> tuple[tuple[int, ...], ...] | None:
 def _splits(config: DatasetConfig, read: ReadSources) -> dict[str, Corpus]:
     sources, cached, evidence = read
     scheme = evidence.scheme("correct one of them, or declare the data set's `scheme`")
-    _check_named_types(config, (split_tag(label, scheme) for one in cached.values() for label in one.labels))
+    check_named_types(config, (split_tag(label, scheme) for one in cached.values() for label in one.labels))
     return {
         split: Corpus(
             name=config.name,
@@ -266,14 +266,6 @@ def warn_of_alignment(name: str, corpus: Corpus) -> None:
 @lru_cache(maxsize=128)
 def _warn(text: str) -> None:
     log.warning("%s", text)
-
-
-def _check_named_types(config: DatasetConfig, tags: Iterable[Tag | None]) -> None:
-    types = sorted({tag.type for tag in tags if tag and tag.type})
-    for field, names in (("label_map", config.label_map), ("ignore_labels", config.ignore_labels)):
-        if unknown := sorted(set(names) - set(types)):
-            problem = f"{config.name} has no entity type {', '.join(unknown)}"
-            raise CorpusError(f"dataset {config.name}: {field}", problem, f"its types are {', '.join(types) or 'none'}")
 
 
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

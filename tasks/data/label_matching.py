@@ -3,9 +3,9 @@
 import re
 from collections.abc import Collection, Iterable, Sequence
 
-from nerbench.artifacts.errors import LabelError
+from nerbench.artifacts.errors import CorpusError, LabelError
 from nerbench.artifacts.manifest import ArtifactRef
-from nerbench.tasks.config import BenchmarkConfig
+from nerbench.tasks.config import BenchmarkConfig, DatasetConfig
 from nerbench.tasks.data.tag_schemes import (
     BEGINNING,
     CONTINUING,
@@ -24,6 +24,15 @@ def benchmark_of(artifact: ArtifactRef, benchmark: BenchmarkConfig) -> Benchmark
     """The settings for one artifact: `label_map` contains all renamed types, from settings and manifest."""
     own = benchmark.label_map_of.get(artifact.name, {})
     return benchmark.model_copy(update={"label_map": {**benchmark.label_map, **artifact.label_map, **own}})
+
+
+def check_named_types(config: DatasetConfig, tags: Iterable[Tag | None]) -> None:
+    """Raise CorpusError if `label_map` or `ignore_labels` of a data set names a type that none of its tags has."""
+    types = sorted({tag.type for tag in tags if tag and tag.type})
+    for field, names in (("label_map", config.label_map), ("ignore_labels", config.ignore_labels)):
+        if unknown := sorted(set(names) - set(types)):
+            problem = f"{config.name} has no entity type {', '.join(unknown)}"
+            raise CorpusError(f"dataset {config.name}: {field}", problem, f"its types are {', '.join(types) or 'none'}")
 
 
 def check_labels(artifact: ArtifactRef, types: Collection[str], benchmark: BenchmarkConfig) -> None:

@@ -7,7 +7,7 @@ from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import DatasetConfig, SplitConfig
 from nerbench.tasks.data.readers import Source, read_splits
 from nerbench.tasks.data.splits import split_sizes
-from nerbench.tasks.inspection.guess_format import DIVIDED
+from nerbench.tasks.inspection.guess_dataset import DIVIDED
 
 _FEW = 10
 """Minimum number of documents for a division by document; data with fewer documents is divided by sentence."""

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nerbench.tasks.publishing.card_from_results import SLICES
 from nerbench.tasks.report import formats
 from nerbench.tasks.report.formats import PackedRows, packed, packed_text, script_hash
+from nerbench.tasks.report.function_values import MOST, Value
 from nerbench.tasks.report.leaderboard import Leaderboard
 from nerbench.tasks.report.provenance import Provenance
 from nerbench.tasks.report.robustness import Robustness, plain_drops
 from nerbench.tasks.report.suspect_list import Ranked
-from nerbench.tasks.report.user_functions import MOST, Value
 from nerbench.tasks.report.verdict_text import Verdict
 from nerbench.tasks.run_identity import utc_now
 from nerbench.tasks.scoring.metrics import Row

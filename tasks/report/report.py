@@ -10,12 +10,12 @@ from nerbench.artifacts.storage.paths import write_whole
 from nerbench.tasks.report import costs, error_browser, leaderboard, model_scores, provenance, suspect_list
 from nerbench.tasks.report.baselines import Compared, compare, find_baselines
 from nerbench.tasks.report.formats import packed
+from nerbench.tasks.report.function_values import Value, compare_values
 from nerbench.tasks.report.history import History, plain_history, read_history
 from nerbench.tasks.report.leaderboard import Leaderboard
 from nerbench.tasks.report.model_scores import ModelScores, StoredTable, read_model_scores
 from nerbench.tasks.report.page import BEGINNING, Content, Packed, render
 from nerbench.tasks.report.robustness import Robustness, read_robustness
-from nerbench.tasks.report.user_functions import Value, compare_values
 from nerbench.tasks.report.verdict_text import Verdict, find_verdict
 from nerbench.tasks.results.query import SelectedRun, rows_of_run, select_runs
 from nerbench.tasks.results.summary import user_metric_rows

@@ -7,8 +7,8 @@ Entities are decoded from tags by `entities.extract`. Each exact-match mode has 
 
 Inexact matching (SemEval-2013 task 9, Segura-Bedmar et al. 2013, after MUC-5, Chinchor & Sundheim 1993) decodes
 entities as `strict` does. It first pairs entities that share a word, each with at most one other
-(`entities.pair_entities`): in the mode `type` with the preference `type`, in the other modes with `span`. Then a pair
-is
+(`entity_pairs.pair_entities`): in the mode `type` with the preference `type`, in the other modes with `span`. Then a
+pair is
 
 - `exact`: right if both have the same words, whatever their types;
 - `partial`: right if both have the same words, otherwise half right (`n_partial`), whatever their types;
@@ -43,13 +43,13 @@ from nerbench.tasks.scoring.entities import (
     Entities,
     Flags,
     Indices,
-    Preference,
     extract,
     identical,
-    pair_entities,
 )
+from nerbench.tasks.scoring.entity_pairs import Preference, pair_entities
 from nerbench.tasks.scoring.slices import EVERYTHING, Slice
-from nerbench.tasks.scoring.tagged_words import TaggedWords, Units
+from nerbench.tasks.scoring.tagged_words import TaggedWords
+from nerbench.tasks.statistics.resampling import Units
 
 Level = Literal["entity", "token"]
 COLUMNS = ("tp", "n_partial", "n_pred", "n_gold", "n_invalid")

@@ -7,9 +7,8 @@ import numpy as np
 
 from nerbench.tasks.scoring.counts import COLUMNS, Counts
 from nerbench.tasks.scoring.metrics import KnownSums, Numbers, Quantity, evaluate, ratio, summed_columns
-from nerbench.tasks.scoring.tagged_words import Unit
-from nerbench.tasks.statistics.intervals import symmetric, too_small, wilson
-from nerbench.tasks.statistics.resampling import Floats, left_out
+from nerbench.tasks.statistics.confidence_intervals import symmetric, too_small, wilson
+from nerbench.tasks.statistics.resampling import Floats, Unit, left_out
 
 WILSON, SYMMETRIC = "wilson-jackknife", "jackknife-t"
 """The names of the methods in result tables: for shares, and for metrics that are not declared as shares."""

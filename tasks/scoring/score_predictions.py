@@ -29,6 +29,7 @@ from nerbench.tasks.data.label_matching import benchmark_of, match_labels
 from nerbench.tasks.data.tag_schemes import TagReading, entity_types, tag_vocabulary
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
 from nerbench.tasks.inference.prediction_files import SCHEMA, Positions, digest_of, positions
+from nerbench.tasks.scoring.benchmark_functions import BenchmarkFunction, collect, collect_functions
 from nerbench.tasks.scoring.counts import (
     COUNTS_SCHEMA,
     OVERALL,
@@ -45,7 +46,6 @@ from nerbench.tasks.scoring.score_intervals import JackknifeIntervals
 from nerbench.tasks.scoring.slices import EVERYTHING, Slices, slices_for
 from nerbench.tasks.scoring.tagged_words import TaggedWords, from_corpus
 from nerbench.tasks.scoring.training_mentions import find_training
-from nerbench.tasks.scoring.user_functions import BenchmarkFunction, collect, collect_functions
 
 
 def project_predictions(

@@ -25,8 +25,9 @@ from nerbench.tasks.inference.prediction_files import PredictionsDigest
 from nerbench.tasks.scoring.counts import Counts, count, count_both_ways, without_tokens
 from nerbench.tasks.scoring.entities import encode
 from nerbench.tasks.scoring.slices import Slices, slices_for
-from nerbench.tasks.scoring.tagged_words import TaggedWords, Units, known_scores
+from nerbench.tasks.scoring.tagged_words import TaggedWords, known_scores
 from nerbench.tasks.scoring.training_mentions import Mentions, Unavailable, find_training
+from nerbench.tasks.statistics.resampling import Units
 
 
 class Predicted(Section):

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,30 +10,7 @@ import pyarrow as pa
 from nerbench.tasks.data.arrow_cache import Column
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.scoring.entities import Codes, Flags, Indices, encode
-
-Unit = Literal["document", "sentence"]
-MAX_UNITS = 4096
-"""Maximum number of units; more documents (or sentences) are grouped with their neighbours, so that counts stay
-small."""
-
-
-class Units(NamedTuple):
-    """The units of counting and resampling: documents, or sentences if the corpus has no documents."""
-
-    kind: Unit
-    size: int
-    """Number of consecutive documents or sentences per unit."""
-    n: int
-    """Number of units in the whole corpus."""
-    n_documents: int | None
-    """Number of documents in the whole corpus; None if it has none."""
-
-    @classmethod
-    def of(cls, *, n_sentences: int, n_documents: int | None) -> "Units":
-        """The units of a corpus: one per document or sentence, unless there are more than MAX_UNITS."""
-        total = n_sentences if n_documents is None else n_documents
-        size = max(1, -(-total // MAX_UNITS))
-        return cls("sentence" if n_documents is None else "document", size, -(-total // size), n_documents)
+from nerbench.tasks.statistics.resampling import Units
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,7 +2,7 @@
 
 Whole units are resampled or swapped, never single entities, because errors within a document are correlated. The units
 are documents if at least 20 of them have entities. The interval is that of the paired bootstrap
-(`nerbench.tasks.statistics.intervals`), the p-value that of the permutation test (`p_value`).
+(`nerbench.tasks.statistics.confidence_intervals`), the p-value that of the permutation test (`p_value`).
 
 Fewer documents say little about how documents differ. Therefore, sentences are resampled instead, and the correlation
 within a document is assumed, not estimated: CORRELATION between two entities of one document. The variance of a sum
@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nerbench.tasks.statistics.intervals import Interval, interval
+from nerbench.tasks.statistics.confidence_intervals import Interval, interval
 from nerbench.tasks.statistics.resampling import Floats, chunks, left_out, resampled
 
 TIE = 1e-9

@@ -1,10 +1,11 @@
-"""Sums over resampled units, on which all intervals and paired tests are based.
+"""Units, and sums over resampled units, on which all intervals and paired tests are based.
 
 A unit is what errors cluster by: a document. `values` are (units, k): k counts of every unit. A statistic is any
 vectorised function of sums, (..., k) -> (...), so one matrix product resamples all of them alike.
 """
 
 from hashlib import sha256
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,29 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 CHUNK_BYTES = 2**26
 """Size limit of a matrix of weights in memory."""
+Unit = Literal["document", "sentence"]
+MAX_UNITS = 4096
+"""Maximum number of units; more documents (or sentences) are grouped with their neighbours, so that counts stay
+small."""
+
+
+class Units(NamedTuple):
+    """The units of counting and resampling: documents, or sentences if the corpus has no documents."""
+
+    kind: Unit
+    size: int
+    """Number of consecutive documents or sentences per unit."""
+    n: int
+    """Number of units in the whole corpus."""
+    n_documents: int | None
+    """Number of documents in the whole corpus; None if it has none."""
+
+    @classmethod
+    def of(cls, *, n_sentences: int, n_documents: int | None) -> "Units":
+        """The units of a corpus: one per document or sentence, unless there are more than MAX_UNITS."""
+        total = n_sentences if n_documents is None else n_documents
+        size = max(1, -(-total // MAX_UNITS))
+        return cls("sentence" if n_documents is None else "document", size, -(-total // size), n_documents)
 
 
 def seed_of(words_sha256: str, gold_sha256: str) -> int:

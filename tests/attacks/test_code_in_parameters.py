@@ -12,8 +12,8 @@ from nerbench.flows.request import configuration
 from nerbench.tasks.config import Config, DatasetConfig, EvaluateMetric, ModelConfig, SliceConfig
 from nerbench.tasks.config.user_code import load_file, load_function
 from nerbench.tasks.data.custom_loader import read_loader
+from nerbench.tasks.scoring.benchmark_functions import collect, collect_functions
 from nerbench.tasks.scoring.slices import user_slices
-from nerbench.tasks.scoring.user_functions import collect, collect_functions
 
 ROOT = Path(__file__).resolve().parents[2]
 RAN = "import pathlib; pathlib.Path({!r}).touch()\n"

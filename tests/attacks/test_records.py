@@ -21,7 +21,7 @@ from nerbench.tasks.data.json_files import read_json
 from nerbench.tasks.data.parquet_files import read_parquet
 from nerbench.tasks.inference.evaluation_cache import look_up
 from nerbench.tasks.predicting.text_reading import open_source
-from nerbench.tasks.scoring.user_functions import collect
+from nerbench.tasks.scoring.benchmark_functions import collect
 
 pytestmark = pytest.mark.attacks
 ENDLESS = 1 << 40

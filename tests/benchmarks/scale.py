@@ -270,7 +270,8 @@ def count_labels(types: tuple[str, ...], n_words: int = 900_000, n_slices: int =
     from nerbench.tasks.scoring import score_predictions
     from nerbench.tasks.scoring.counts import count
     from nerbench.tasks.scoring.slices import Slice
-    from nerbench.tasks.scoring.tagged_words import TaggedWords, Units
+    from nerbench.tasks.scoring.tagged_words import TaggedWords
+    from nerbench.tasks.statistics.resampling import Units
 
     rng = np.random.default_rng(0)
     n_tags = len(tag_vocabulary(types))

@@ -11,7 +11,7 @@ import yaml
 from corpus_formats import FORMS, SMALL, Document, Form, Sentence
 
 from nerbench.flows.cli import status_of
-from nerbench.tasks.inspection.guess_format import guess
+from nerbench.tasks.inspection.guess_dataset import guess
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "data.md"
 TABLE = re.compile(r"(?<=<!-- formats -->\n).*?(?=<!-- end -->)", re.DOTALL)

@@ -12,7 +12,7 @@ from nerbench.tasks.comparison import paired_differences as module
 from nerbench.tasks.comparison.paired_differences import deltas, slices_apart
 from nerbench.tasks.scoring.counts import COLUMNS, Counts
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.statistics.intervals import interval
+from nerbench.tasks.statistics.confidence_intervals import interval
 from nerbench.tasks.statistics.paired_tests import permuted
 from nerbench.tasks.statistics.resampling import resampled
 

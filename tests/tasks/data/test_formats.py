@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nerbench.tasks.data.corpus import Corpus, load_splits
-from nerbench.tasks.inspection.guess_format import guess
+from nerbench.tasks.inspection.guess_dataset import guess
 
 WORDS = st.text("aZ0é東.,'\"-()/&;:€#", min_size=1, max_size=4).filter(lambda word: not word.startswith("#"))
 LABELS = st.sampled_from(["PER", "LOC", "LOC-deriv"])

@@ -13,7 +13,7 @@ from nerbench.artifacts.errors import ConfigError, CorpusError
 from nerbench.tasks.config import Config, DatasetConfig, GoldConfig
 from nerbench.tasks.config.loading import load_config
 from nerbench.tasks.data.corpus import Corpus, load_gold, load_splits
-from nerbench.tasks.inspection.guess_format import guess
+from nerbench.tasks.inspection.guess_dataset import guess
 
 datasets = pytest.importorskip("datasets")
 NAMES = ["O", "B-PER", "I-PER"]

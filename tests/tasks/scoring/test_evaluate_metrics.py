@@ -8,9 +8,9 @@ from tagging import TYPES, counted, paired, random_sentences
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.config import EvaluateMetric
+from nerbench.tasks.scoring.benchmark_functions import collect
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.score import score
-from nerbench.tasks.scoring.user_functions import collect
 from nerbench.tasks.scoring.user_metrics import Identity, Predictions, run_custom
 
 SEQEVAL = Path(__file__).with_name("seqeval_script.py")

@@ -12,7 +12,7 @@ from tagging import EVERY_MODE, Sentences, annotated, paired, random_sentences
 from nerbench.tasks.data.tag_schemes import OUTSIDE
 from nerbench.tasks.scoring.counts import COLUMNS, OVERALL, Counts, count
 from nerbench.tasks.scoring.metrics import BUILTIN, OVERALL_WITH_O, Metric, Quantity, Sums, evaluate, quantities, ratio
-from nerbench.tasks.scoring.tagged_words import Units
+from nerbench.tasks.statistics.resampling import Units
 
 Values = dict[tuple[str, str, str], float]
 NAMES = ("precision", "recall", "f1")

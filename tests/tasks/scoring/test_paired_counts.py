@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tagging import counted, cut, paired, random_sentences
 
-from nerbench.tasks.scoring import tagged_words
 from nerbench.tasks.scoring.counts import count_both_ways
+from nerbench.tasks.statistics import resampling
 
 GOLD, PREDICTED = random_sentences(3, 30)
 DOCUMENTS = [n // 4 for n in range(30)]
@@ -30,7 +30,7 @@ def test_sentences_know_their_document(firsts: list[int]) -> None:
 
 
 def test_units_of_sentences_are_in_the_document_of_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tagged_words, "MAX_UNITS", 10)
+    monkeypatch.setattr(resampling, "MAX_UNITS", 10)
     every = count_both_ways(lambda: [paired(GOLD, PREDICTED, DOCUMENTS)])
     documents = every[-1].documents
     assert documents is not None

@@ -19,7 +19,7 @@ from nerbench.tasks.scoring.score_intervals import (
     too_few,
     unit_shares,
 )
-from nerbench.tasks.statistics.intervals import wilson
+from nerbench.tasks.statistics.confidence_intervals import wilson
 
 DOCUMENTS = [n // 3 for n in range(150)]
 EVERY = counted(*random_sentences(5, 150), DOCUMENTS)

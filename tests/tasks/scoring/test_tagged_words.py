@@ -11,20 +11,8 @@ from tagging import TYPES, Sentences, annotated, paired
 
 from nerbench.tasks.data import arrow_cache
 from nerbench.tasks.data.corpus import Corpus
-from nerbench.tasks.scoring.tagged_words import MAX_UNITS, TaggedWords, Units, from_corpus, from_tags
-
-
-def test_units() -> None:
-    assert Units.of(n_sentences=9, n_documents=3) == ("document", 1, 3, 3)
-    assert Units.of(n_sentences=9, n_documents=None) == ("sentence", 1, 9, None)
-    assert Units.of(n_sentences=0, n_documents=None).n == 0
-
-
-@pytest.mark.parametrize("n", [MAX_UNITS - 1, MAX_UNITS, MAX_UNITS + 1, 3 * MAX_UNITS, 1_000_003])
-def test_many_documents_are_taken_together(n: int) -> None:
-    units = Units.of(n_sentences=n, n_documents=None)
-    assert units.n <= MAX_UNITS
-    assert (units.n - 1) * units.size < n <= units.n * units.size
+from nerbench.tasks.scoring.tagged_words import TaggedWords, from_corpus, from_tags
+from nerbench.tasks.statistics.resampling import MAX_UNITS
 
 
 def test_units_of_words() -> None:

@@ -15,11 +15,11 @@ import pytest
 from tagging import cut, paired, random_sentences, textbook
 
 from nerbench.artifacts.errors import InputError
+from nerbench.tasks.scoring.benchmark_functions import collect
 from nerbench.tasks.scoring.counts import count
 from nerbench.tasks.scoring.metrics import Metric, Row
 from nerbench.tasks.scoring.score import ROW, score
 from nerbench.tasks.scoring.tagged_words import TaggedWords
-from nerbench.tasks.scoring.user_functions import collect
 from nerbench.tasks.scoring.user_metrics import SCHEMA, Identity, Predictions, TaggedEntity, run_custom
 
 EXAMPLE = Path(__file__).with_name("my_metrics.py")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nerbench.tasks.statistics.intervals import Interval, bca, interval, too_small
+from nerbench.tasks.statistics.confidence_intervals import Interval, bca, interval, too_small
 from nerbench.tasks.statistics.resampling import left_out, resampled
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nerbench.tasks.statistics.intervals import Interval
+from nerbench.tasks.statistics.confidence_intervals import Interval
 from nerbench.tasks.statistics.paired_tests import (
     Clusters,
     clustered_p,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nerbench.tasks.statistics import resampling
-from nerbench.tasks.statistics.resampling import left_out, resampled, seed_of
+from nerbench.tasks.statistics.resampling import MAX_UNITS, Units, left_out, resampled, seed_of
 
 VALUES = np.random.default_rng(1).poisson(5.0, size=(40, 6))
 
@@ -45,3 +45,16 @@ def test_zero_units_cannot_be_resampled() -> None:
 def test_the_seed_is_that_of_words_and_gold() -> None:
     assert seed_of("a", "b") == seed_of("a", "b")
     assert len({seed_of("a", "b"), seed_of("a", "c"), seed_of("b", "a"), seed_of("ab", "")}) == 4
+
+
+def test_units() -> None:
+    assert Units.of(n_sentences=9, n_documents=3) == ("document", 1, 3, 3)
+    assert Units.of(n_sentences=9, n_documents=None) == ("sentence", 1, 9, None)
+    assert Units.of(n_sentences=0, n_documents=None).n == 0
+
+
+@pytest.mark.parametrize("n", [MAX_UNITS - 1, MAX_UNITS, MAX_UNITS + 1, 3 * MAX_UNITS, 1_000_003])
+def test_many_documents_are_taken_together(n: int) -> None:
+    units = Units.of(n_sentences=n, n_documents=None)
+    assert units.n <= MAX_UNITS
+    assert (units.n - 1) * units.size < n <= units.n * units.size

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from nerbench.tasks.statistics.intervals import interval, too_small, wilson
+from nerbench.tasks.statistics.confidence_intervals import interval, too_small, wilson
 from nerbench.tasks.statistics.paired_tests import detectable, p_value, paired_bootstrap, permuted
 from nerbench.tasks.statistics.resampling import Floats, left_out
 from nerbench.tasks.statistics.verdicts import Difference, verdict

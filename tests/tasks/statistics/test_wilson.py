@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from nerbench.tasks.statistics.intervals import PRIOR, Interval, symmetric, wilson
+from nerbench.tasks.statistics.confidence_intervals import PRIOR, Interval, symmetric, wilson
 from nerbench.tasks.statistics.resampling import left_out
 
 

@@ -9,10 +9,10 @@ from report_site import EVIL, EVIL_TYPE, call, record, run_of
 
 from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.config import Config
-from nerbench.tasks.report import user_functions as module
+from nerbench.tasks.report import function_values as module
 from nerbench.tasks.report.formats import amount, change
+from nerbench.tasks.report.function_values import Value, compare_values
 from nerbench.tasks.report.report import build
-from nerbench.tasks.report.user_functions import Value, compare_values
 
 
 def values_of(results: str, *nights: int) -> dict[tuple[str, str, str], Value]:

@@ -17,7 +17,7 @@ from nerbench.tasks.config import Config, DatasetConfig, Format, SourceName, Spl
 from nerbench.tasks.config.messages import first_problem
 from nerbench.tasks.data.text_files import read_lines, uncompressed_name
 from nerbench.tasks.inspection.conll_layout import Layout, layout_of
-from nerbench.tasks.inspection.file_formats import ENDINGS, FORMATS, encoding_of, format_of, sample_of, tokenizer_of
+from nerbench.tasks.inspection.format_detection import ENDINGS, FORMATS, encoding_of, format_of, sample_of, tokenizer_of
 
 SPLIT_NAMES: Mapping[Split, tuple[str, ...]] = {
     "train": ("train", "training", "trn"),

@@ -2,7 +2,7 @@ import gc
 
 import pytest
 
-from nerbench.flows.garbage_collection import FEW_COLLECTIONS, importing
+from nerbench.flows.python_gc import FEW_COLLECTIONS, importing
 
 
 def test_nothing_is_collected_until_the_imports_end() -> None:

@@ -16,8 +16,7 @@ from tagging import paired
 import nerbench
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.analysis.user_scores import run_functions
-from nerbench.tasks.scoring.metrics import Row, registered
-from nerbench.tasks.scoring.user_functions import (
+from nerbench.tasks.scoring.benchmark_functions import (
     BenchmarkFunction,
     benchmark_function,
     collect,
@@ -25,6 +24,7 @@ from nerbench.tasks.scoring.user_functions import (
     parametrize,
     product,
 )
+from nerbench.tasks.scoring.metrics import Row, registered
 from nerbench.tasks.scoring.user_metrics import Identity, Predictions
 
 EXAMPLE = Path(__file__).with_name("my_functions.py")

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tagging import one_to_one
 
-from nerbench.tasks.scoring.entities import Entities, Preference, pair_entities
+from nerbench.tasks.scoring.entities import Entities
+from nerbench.tasks.scoring.entity_pairs import Preference, pair_entities
 
 
 class Span(NamedTuple):

@@ -11,7 +11,7 @@ import pytest
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.data.corpus import load_splits
 from nerbench.tasks.inspection.conll_layout import layout_of
-from nerbench.tasks.inspection.guess_format import Guess, guess, split_of
+from nerbench.tasks.inspection.guess_dataset import Guess, guess, split_of
 
 PLAIN = "Anna B-PER\nBerg I-PER\nleft O\n\nOslo B-LOC\n"
 
