@@ -1,4 +1,5 @@
-"""Columns behave like lists; reading keeps one chunk of sentences in memory, and the words stay on disk."""
+"""Columns behave like lists; reading keeps one chunk of sentences in memory, and the words of a large corpus stay on
+disk."""
 
 import tracemalloc
 from collections.abc import Iterator
@@ -9,21 +10,41 @@ from random import Random
 import numpy as np
 import pyarrow as pa
 import pytest
+from psutil import Process
 
 from nerbench.artifacts.errors import CorpusError
+from nerbench.artifacts.unnamed_files import IN_MEMORY
+from nerbench.tasks.config import DatasetConfig
 from nerbench.tasks.data.arrow_cache import CHUNK, Column, array_on_disk, blocks_of, table_on_disk
-from nerbench.tasks.data.corpus import Corpus, read_whole
+from nerbench.tasks.data.corpus import Corpus, annotation, read_whole
 from nerbench.tasks.data.readers import Sentence, Source
 from nerbench.tasks.data.tag_schemes import SchemeEvidence
 from nerbench.tasks.inference.prediction_files import PredictionsDigest, digest_of, positions
 
 WORD = "x" * 300
+DATASET = DatasetConfig(name="toy", format="conll", files={"test": "toy.txt"})
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the files; every file is large."""
     monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("nerbench.artifacts.unnamed_files.IN_MEMORY", 1)
     return tmp_path / "cache"
+
+
+def test_a_usual_corpus_takes_no_descriptor(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many corpora, their perturbations and the tables of many models exist at once."""
+    monkeypatch.setattr("nerbench.artifacts.unnamed_files.IN_MEMORY", IN_MEMORY)
+    before = Process().num_fds()
+    sentences = (Sentence(["EU", "rejects"], ["B-ORG", "O"], number // 9, number) for number in range(2 * CHUNK))
+    evidence = SchemeEvidence("auto")
+    whole = read_whole(source(sentences), evidence)
+    tags = annotation(whole, evidence.scheme(""), DATASET, None, source(iter([])))["tags"]
+    numbers = array_on_disk([np.arange(1 << 16)], np.int64)
+    assert Process().num_fds() == before
+    assert not cache.exists()
+    assert (whole.words[-1], tags[-1], numbers[-1]) == (["EU", "rejects"], ["B-ORG", "O"], (1 << 16) - 1)
 
 
 def source(sentences: Iterator[Sentence]) -> Source:
@@ -152,4 +173,4 @@ def test_an_array_on_disk_is_its_blocks(cache: Path, sizes: list[int]) -> None:
     assert all(0 < len(block) <= 1 << 16 for block in blocks_of(found))
     found.sort()
     assert found.tolist() == sorted(expected.tolist())
-    assert list(cache.iterdir()) == []
+    assert list(cache.glob("*")) == []
