@@ -116,7 +116,9 @@ def _runs_before(results: str, entries: Sequence[ModelScores], positions: Sequen
         return found
     until = min(entries[at].run.started_at for at in positions)
     columns = (*ABOUT, "run_id", "started_at", "value")
-    scored = {(about["artifact_id"], about["dataset"]) for about in (entries[at].about for at in positions)}
+    scored = {
+        (about["artifact_id"], about["dataset"], about["gold"]) for about in (entries[at].about for at in positions)
+    }
     window = Window(max(entries[at].run.date for at in positions), DATES + 1)
     for row in _recent(predecessors(results, until, columns, window, scored)):
         at = wanted.pop(_same(row), None) if row["n_models"] is None else None

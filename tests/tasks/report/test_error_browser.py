@@ -148,7 +148,7 @@ def test_flips_carry_their_readings(nights: str, monkeypatch: pytest.MonkeyPatch
     entries = entries_of(nights)
     judged = read_results(nights, "gate").to_pylist()
     baselines = find_baselines(nights, list(entries.values()), judged)
-    compared = {at: compare(nights, entries[at], one) for at, one in baselines.items()}
+    compared = compare(nights, list(entries.values()), baselines)
     found = packed_flips(compared, text=True)
     data = unpacked(found.text)
     expected = [flip for one in compared.values() for flip in one.flips]
