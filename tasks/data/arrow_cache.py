@@ -30,6 +30,8 @@ CHUNK = 2048
 """Number of sentences in a chunk."""
 _BLOCK = 1 << 16
 """Number of elements in a block of an array."""
+MOST_WORDS = (1 << 31) - 1
+"""Maximum number of words in a corpus: tables number them in 32 bits."""
 
 Item = TypeVar("Item")
 
@@ -164,7 +166,7 @@ def cache_as_arrow(source: Source, sentences: Iterable[Sentence]) -> ArrowCache:
     """Read all `sentences` of `source`.
 
     Raises:
-        CorpusError: there is no sentence, a word is not valid Unicode, or reading fails.
+        CorpusError: there is no sentence, a word is not valid Unicode, there are too many words, or reading fails.
     """
     labels: dict[str, int] = {}
     marks = _Boundaries()
@@ -187,10 +189,14 @@ def cache_as_arrow(source: Source, sentences: Iterable[Sentence]) -> ArrowCache:
         column = _column_on_disk(words(codes, documents, at), _WORDS)
         if not len(column):
             raise CorpusError(source.name, "holds no sentence", "name a source with words and their tags")
+        codes_of_words = np.frombuffer(mapped(codes), np.intc)
+        if len(codes_of_words) > MOST_WORDS:
+            problem = f"holds {len(codes_of_words):,} words, more than {MOST_WORDS:,}"
+            raise CorpusError(source.name, problem, "divide it into several data sets")
         return ArrowCache(
             words=column,
             labels=tuple(labels),
-            codes=np.frombuffer(mapped(codes), np.intc),
+            codes=codes_of_words,
             documents=memoryview(mapped(documents)).cast("i") if marks.any else None,
             at=memoryview(mapped(at)).cast("q"),
             repairs=repairs,

@@ -3,6 +3,7 @@ disk."""
 
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -93,6 +94,13 @@ def test_half_a_character_is_refused_with_its_place() -> None:
     items = (Sentence(["a", word], ["O", "O"], None, number) for number, word in enumerate(["b", "\ud800", "c"]))
     with pytest.raises(CorpusError, match=r"^1:1: the word '\\ud800' holds half a character"):
         read_whole(source(items), SchemeEvidence("auto"))
+
+
+def test_more_words_than_tables_can_number_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nerbench.tasks.data.arrow_cache.MOST_WORDS", 3)
+    for n, refused in ((3, nullcontext()), (4, pytest.raises(CorpusError, match="here: holds 4 words, more than 3;"))):
+        with refused:
+            read_whole(source(Sentence(["a"], ["O"], None, number) for number in range(n)), SchemeEvidence("auto"))
 
 
 def test_positions_do_not_depend_on_the_parts() -> None:
