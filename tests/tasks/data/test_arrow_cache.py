@@ -1,6 +1,7 @@
 """Columns behave like lists; reading keeps one chunk of sentences in memory, and the words of a large corpus stay on
 disk."""
 
+import gc
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -163,6 +164,7 @@ def test_sentences_leave_nothing_in_memory() -> None:
         sentences = (Sentence(["a"], ["O"], number // 15, number) for number in range(n * CHUNK))
         tracemalloc.start()
         whole = read_whole(source(sentences), SchemeEvidence("auto"))
+        gc.collect()
         held.append(tracemalloc.get_traced_memory()[0])
         tracemalloc.stop()
         assert whole.documents is not None
