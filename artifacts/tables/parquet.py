@@ -131,6 +131,12 @@ def read_rows(
         return upgraded(path, rows, wanted)
 
 
+def count_rows(root: Root, path: str) -> int:
+    """The number of rows of a file, of which no row is read. Raises like `read_rows`."""
+    with _opened(root, path) as stream, bounded(stream, ()) as file:
+        return int(file.metadata.num_rows)
+
+
 def read_parts(root: Root, path: str, wanted: set[str]) -> Iterator[pa.Table]:
     """The rows of `read_rows` without filters, a few thousand at a time. Raises likewise, perhaps after some parts."""
     with _opened(root, path) as stream:
