@@ -11,10 +11,9 @@ from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.comparison.quality_gate import (
     Annotation,
     absent_models,
-    annotation_of,
+    by_annotation,
     decide,
     first_promotion,
-    is_improvement,
     missing,
     promotion,
 )
@@ -51,16 +50,17 @@ def hold_to_gate(recorder: RunRecorder, config: Config, artifacts: Sequence[Arti
     for name in absent_models(config, [artifact.name for artifact in artifacts]):
         with recorder.guard(f"gate, {name}"):
             raise RunFailedError("the store has no such model, which `models` names")
+    scored = by_annotation([*recorder.predicted, *recorder.perturbed])
     for artifact in artifacts:
         with recorder.guard(f"gate, {artifact.name}"):
-            has_baseline, baseline = artifact.artifact_id in baselines, baselines.get(artifact.artifact_id)
-            is_first = has_baseline and baseline is None
-            base = None if is_first else recorder.by_annotation(baseline.artifact_id if baseline else None)
-            predicted = recorder.by_annotation(artifact.artifact_id)
-            recorder.enforce(artifact.exact_name, judge(config, gate.rules, artifact, predicted, base))
-            if gate.promote and has_baseline:
-                promoted = promote(recorder, config, gate, artifact, baseline)
-                recorder.enforce(f"promotion of {artifact.exact_name}", promoted)
+            baseline = baselines.get(artifact.artifact_id)
+            is_first = baseline is None and artifact.artifact_id in baselines
+            base = None if is_first else scored[baseline.artifact_id] if baseline else {}
+            rows = judge(config, gate.rules, artifact, scored[artifact.artifact_id], base)
+            recorder.enforce(artifact.exact_name, rows)
+            if gate.promote and (baseline or is_first):
+                rows = promote(recorder, config, gate, artifact, baseline)
+                recorder.enforce(f"promotion of {artifact.exact_name}", rows)
 
 
 def judge(
@@ -86,14 +86,14 @@ def promote(
 ) -> list[Row]:
     """Move the alias of the baseline if the model is an improvement on the deciding split, or the first baseline."""
     if baseline is None:
-        tasks.promote(artifact.name, artifact.artifact_id, config.store, gate.baseline)
-        return [first_promotion(gate, artifact.name, artifact.artifact_id)]
-    if baseline.artifact_id == artifact.artifact_id:
+        rows = [first_promotion(gate, artifact)]
+    elif baseline.artifact_id == artifact.artifact_id:
         return []
-    decisive = judge_elsewhere(recorder, config, gate, artifact, baseline)
-    if is_promoted := is_improvement(decisive):
+    else:
+        rows = promotion(config, gate, judge_elsewhere(recorder, config, gate, artifact, baseline))
+    if any(row["promoted"] for row in rows):
         tasks.promote(artifact.name, artifact.artifact_id, config.store, gate.baseline)
-    return promotion(config, gate, decisive, is_promoted=is_promoted)
+    return rows
 
 
 def judge_elsewhere(
@@ -103,9 +103,7 @@ def judge_elsewhere(
     benchmark = config.benchmark.model_copy(update={"split": gate.promote_on})
     config = config.model_copy(update={"benchmark": benchmark, "golds": ()})
     rules: list[GateRule] = [gate.rules[0].model_copy(update={"gold": None})]
-    corpora = [tasks.read_corpus(config, dataset) for dataset in config.datasets]
-    found: dict[str, dict[Annotation, Predicted]] = {artifact.artifact_id: {}, baseline.artifact_id: {}}
-    for one in evaluate_models(recorder, config, [artifact, baseline], corpora):
-        predicted = tasks.write_predictions(recorder.run, one.artifact, one.record, one.annotations[0], benchmark)
-        found[predicted.artifact_id][annotation_of(predicted)] = predicted
-    return judge(config, rules, artifact, found[artifact.artifact_id], found[baseline.artifact_id])
+    corpora = [tasks.read_corpus(config, dataset)[0] for dataset in config.datasets]
+    evaluated = evaluate_models(recorder, config, [artifact, baseline], corpora)
+    scored = by_annotation(tasks.write_predictions(recorder.run, one, benchmark) for one in evaluated)
+    return judge(config, rules, artifact, scored[artifact.artifact_id], scored[baseline.artifact_id])

@@ -1,6 +1,6 @@
 """The quality gate: rules that compare a model with its baseline, and the verdicts and promotions that follow."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from nerbench.artifacts.errors import InputError, RunFailedError
@@ -29,6 +29,14 @@ Annotation = tuple[str | None, str | None, str | None]
 def annotation_of(predicted: Predicted) -> Annotation:
     """What predictions were scored against."""
     return predicted.dataset, predicted.gold, predicted.perturbation
+
+
+def by_annotation(predicted: Iterable[Predicted]) -> Mapping[str, Mapping[Annotation, Predicted]]:
+    """Predictions by artifact id, and then by what they were scored against; empty for other artifacts."""
+    found: defaultdict[str, dict[Annotation, Predicted]] = defaultdict(dict)
+    for one in predicted:
+        found[one.artifact_id][annotation_of(one)] = one
+    return found
 
 
 def find_baseline(gate: GateConfig, model: str, store: str) -> ArtifactRef | None:
@@ -102,28 +110,24 @@ def missing(
     ]
 
 
-def absent_models(config: Config, there: Collection[str]) -> list[str]:
-    """Configured models that are not in `there`, although the benchmark covers every model of the store."""
+def absent_models(config: Config, names: Collection[str]) -> list[str]:
+    """Configured models that are not in `names`, although the benchmark covers every model of the store."""
     if not any(reference.startswith("*") for reference in config.benchmark.models):
         return []
-    return [name for name in config.model_names if name not in there]
+    return [name for name in config.model_names if name not in names]
 
 
-def is_improvement(rows: Sequence[Row]) -> bool:
-    """Whether a number improved and none got worse."""
-    verdicts = {row["verdict"] for row in rows}
-    return "improvement" in verdicts and verdicts <= {"improvement", "pass"}
-
-
-def first_promotion(gate: GateConfig, model: str, artifact_id: str) -> Row:
+def first_promotion(gate: GateConfig, artifact: ArtifactRef) -> Row:
     """The row of `gate` for a model that got the alias of the baseline because no model had it."""
-    about = {"model": model, "artifact_id": artifact_id, "baseline": gate.baseline}
+    about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "baseline": gate.baseline}
     found = {"verdict": "pass", "failed": False, "promoted": True, "reason": "the first one with this alias"}
     return {"kind": "promotion", **about, **found}
 
 
-def promotion(config: Config, gate: GateConfig, decisive: Iterable[Row], *, is_promoted: bool) -> list[Row]:
-    """The rows of `gate` for the decision to move the baseline's alias or not."""
+def promotion(config: Config, gate: GateConfig, decisive: Sequence[Row]) -> list[Row]:
+    """The rows of `gate` for the decision to move the baseline's alias: if a number improved and none got worse."""
+    verdicts = {row["verdict"] for row in decisive}
+    is_promoted = "improvement" in verdicts and verdicts <= {"improvement", "pass"}
     reason = "decided on the reported split" if gate.promote_on == config.benchmark.split else None
     about = {"kind": "promotion", "failed": False, "promoted": is_promoted}
     return [row | about | {"reason": "; ".join(filter(None, (row["reason"], reason))) or None} for row in decisive]
@@ -136,8 +140,8 @@ def undecided(rows: Iterable[Row]) -> str:
 
 def refuse(rows: Iterable[Row]) -> None:
     """Raise RunFailedError with the text of every row that failed."""
-    if failed := [row for row in rows if row["failed"]]:
-        raise RunFailedError("; ".join(map(describe, failed)))
+    if failed := [describe(row) for row in rows if row["failed"]]:
+        raise RunFailedError("; ".join(failed))
 
 
 def describe(row: Row) -> str:

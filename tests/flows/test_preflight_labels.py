@@ -56,7 +56,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> RunRecorder:
 
 
 def test_one_of_several_models_fails_and_the_others_continue(recorder: RunRecorder) -> None:
-    evaluations = [Evaluation(one, [CORPUS], []) for one in (BAD, GOOD)]
+    evaluations = [Evaluation(one, CORPUS, []) for one in (BAD, GOOD)]
     planned, waiting = plan_evaluations(recorder, Config(), evaluations)
     assert [one.artifact for one in planned] == [GOOD]
     assert not waiting
@@ -66,7 +66,7 @@ def test_one_of_several_models_fails_and_the_others_continue(recorder: RunRecord
 
 def test_a_model_with_two_names_is_inferred_once(recorder: RunRecorder) -> None:
     other = GOOD.model_copy(update={"name": "other", "model_sha256": "c" * 64})
-    evaluations = [Evaluation(one, [CORPUS], []) for one in (GOOD, GOOD.model_copy(update={"name": "same"}), other)]
+    evaluations = [Evaluation(one, CORPUS, []) for one in (GOOD, GOOD.model_copy(update={"name": "same"}), other)]
     planned, waiting = plan_evaluations(recorder, Config(), evaluations)
     assert [one.artifact for one in planned] == [GOOD, other]
     assert waiting == [evaluations[1]]

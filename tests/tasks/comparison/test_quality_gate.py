@@ -21,7 +21,6 @@ from nerbench.tasks.comparison.quality_gate import (
     find_baseline,
     first_promotion,
     in_words,
-    is_improvement,
     measure,
     measure_stored,
     missing,
@@ -325,7 +324,8 @@ def test_one_baseline_for_all(published: tuple[str, ArtifactRef]) -> None:
     ],
 )
 def test_definition_of_an_improvement(verdicts: Sequence[str], expected: bool) -> None:
-    assert is_improvement([{"verdict": one} for one in verdicts]) is expected
+    rows = promotion(Config(), GateConfig(), [{"verdict": one, "reason": None} for one in verdicts])
+    assert [row["promoted"] for row in rows] == [expected] * len(verdicts)
 
 
 @pytest.mark.parametrize("on_reported", [False, True])
@@ -334,7 +334,7 @@ def test_a_promotion_records_its_split(tmp_path: Path, on_reported: bool) -> Non
     config = config_of(tmp_path, gate)
     assert config.gate is not None
     row = judged(BASE, BETTER) | {"model": "tagger", "baseline": "champion", "dataset": "own", "gold": "own"}
-    (found,) = promotion(config, config.gate, [row], is_promoted=True)
+    (found,) = promotion(config, config.gate, [row])
     assert (found["kind"], found["promoted"], found["failed"]) == ("promotion", True, False)
     assert found["reason"] == ("decided on the reported split" if on_reported else None)
     assert describe(found).startswith("tagger on own: became champion: overall strict F1 rose")
@@ -342,7 +342,7 @@ def test_a_promotion_records_its_split(tmp_path: Path, on_reported: bool) -> Non
 
 
 def test_the_first_promotion_is_reported() -> None:
-    assert describe(first_promotion(GateConfig(), "tagger", "a" * 64)) == (
+    assert describe(first_promotion(GateConfig(), reference("tagger"))) == (
         "tagger: became champion: the first one with this alias"
     )
 

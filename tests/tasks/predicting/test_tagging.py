@@ -11,7 +11,7 @@ from tiny_models import LABELS, WORDS, save_bag
 from nerbench.artifacts.references import resolve
 from nerbench.tasks.config import BenchmarkConfig, Config
 from nerbench.tasks.data.corpus_refs import describe, open_corpus
-from nerbench.tasks.inference.evaluation_cache import carry_out, plan
+from nerbench.tasks.inference.evaluation_cache import Evaluated, carry_out, plan
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.predicting.tagging import TaggedSentence, reader_of, tag_sentences
@@ -59,7 +59,7 @@ def test_tags_are_those_of_the_benchmark(tagger: Tagger, model: Path, corpus: Pa
     (artifact,) = resolve(str(model), config.store)
     planned = plan(artifact, ref.words_sha256, config.benchmark, config.results)
     record = carry_out(planned, artifact, open_corpus(ref), config.results)
-    named = name_predictions(config.results, artifact, record, ref, config.benchmark)
+    named = name_predictions(config.results, Evaluated(artifact, ref, record), config.benchmark)
     found = tagged(tagger, corpus)
     assert [tag for one in found for tag in one.tags] == named.tags.to_pylist()
     assert [score for one in found for score in one.scores] == pytest.approx(named.table["score"].to_pylist(), abs=1e-6)
