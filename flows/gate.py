@@ -1,7 +1,6 @@
 """The gate: an unchanged model must predict the same as before, and no model may be worse than its baseline."""
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.manifest import ArtifactRef
@@ -9,17 +8,14 @@ from nerbench.flows.benchmark_steps import evaluate_models
 from nerbench.flows.run_context import RunRecorder
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.comparison.quality_gate import (
-    Annotation,
     absent_models,
     by_annotation,
-    decide,
     first_promotion,
-    missing,
+    judge,
     promotion,
 )
-from nerbench.tasks.config import Config, GateConfig, GateRule
+from nerbench.tasks.config import Config, GateConfig
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.scoring.stored_predictions import Predicted
 
 Baselines = Mapping[str, ArtifactRef | None]
 """The baseline by artifact_id of the candidate; None for a model that is to be the first baseline."""
@@ -56,29 +52,11 @@ def hold_to_gate(recorder: RunRecorder, config: Config, artifacts: Sequence[Arti
             baseline = baselines.get(artifact.artifact_id)
             is_first = baseline is None and artifact.artifact_id in baselines
             base = None if is_first else scored[baseline.artifact_id] if baseline else {}
-            rows = judge(config, gate.rules, artifact, scored[artifact.artifact_id], base)
+            rows = judge(config, artifact, scored[artifact.artifact_id], base, tasks.compare)
             recorder.enforce(artifact.exact_name, rows)
             if gate.promote and (baseline or is_first):
                 rows = promote(recorder, config, gate, artifact, baseline)
                 recorder.enforce(f"promotion of {artifact.exact_name}", rows)
-
-
-def judge(
-    config: Config,
-    rules: Sequence[GateRule],
-    artifact: ArtifactRef,
-    predicted: Mapping[Annotation, Predicted],
-    base: Mapping[Annotation, Predicted] | None,
-) -> list[Row]:
-    """Apply rules to all data sets and annotations that they name. A comparison without scores fails.
-
-    `base`: the predictions of the baseline; None for a model that is to be the first one, which only needs scores.
-    """
-    rows = missing(config, rules, artifact, predicted)
-    if base is not None:
-        compared = (tasks.compare(config, rules, one, base.get(key)) for key, one in predicted.items())
-        rows = [*chain.from_iterable(compared), *rows]
-    return decide(config.gate or GateConfig(), rows)
 
 
 def promote(
@@ -101,9 +79,9 @@ def judge_elsewhere(
 ) -> list[Row]:
     """The first rule, applied to the split that decides on promotion and each data set's own annotation."""
     benchmark = config.benchmark.model_copy(update={"split": gate.promote_on})
-    config = config.model_copy(update={"benchmark": benchmark, "golds": ()})
-    rules: list[GateRule] = [gate.rules[0].model_copy(update={"gold": None})]
+    gate = gate.model_copy(update={"rules": (gate.rules[0].model_copy(update={"gold": None}),)})
+    config = config.model_copy(update={"benchmark": benchmark, "golds": (), "gate": gate})
     corpora = [tasks.read_corpus(config, dataset)[0] for dataset in config.datasets]
     evaluated = evaluate_models(recorder, config, [artifact, baseline], corpora)
     scored = by_annotation(tasks.write_predictions(recorder.run, one, benchmark) for one in evaluated)
-    return judge(config, rules, artifact, scored[artifact.artifact_id], scored[baseline.artifact_id])
+    return judge(config, artifact, scored[artifact.artifact_id], scored[baseline.artifact_id], tasks.compare)

@@ -1,7 +1,8 @@
 """The quality gate: rules that compare a model with its baseline, and the verdicts and promotions that follow."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import chain
 
 from nerbench.artifacts.errors import InputError, RunFailedError
 from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef
@@ -59,9 +60,7 @@ def find_baseline(gate: GateConfig, model: str, store: str) -> ArtifactRef | Non
     return found[0]
 
 
-def measure_stored(
-    config: Config, rules: Sequence[GateRule], candidate: Predicted, base: Predicted | None
-) -> list[Row]:
+def measure_stored(config: Config, candidate: Predicted, base: Predicted | None) -> list[Row]:
     """The rows of the rules for this data set and annotation, as input to `decide`. Raises CorruptArtifactError."""
     gate = config.gate or GateConfig()
     about = {
@@ -71,15 +70,15 @@ def measure_stored(
         "baseline_artifact_id": base and base.artifact_id,
         **{name: getattr(candidate, name) for name in ("dataset", "split", "gold", "perturbation")},
     }
-    here = annotation_of(candidate)
-    mine = {number: rule for number, rule in enumerate(rules, 1) if here in _annotations(config, rule)}
-    if not mine:
+    annotation = annotation_of(candidate)
+    rules = {number: rule for number, rule in enumerate(gate.rules, 1) if annotation in _annotations(config, rule)}
+    if not rules:
         return []
     if base is None:
         reason = "the baseline was not scored"
-        return [about | _row(gate, number, rule, {}, MISSING, reason) for number, rule in mine.items()]
+        return [about | _row(gate, number, rule, {}, MISSING, reason) for number, rule in rules.items()]
     counted = [count_to_compare(one, config) for one in (base, candidate)]
-    measured = measure(gate, mine, *counted, seed=seed_of(candidate.words_sha256, candidate.gold_sha256))
+    measured = measure(gate, rules, *counted, seed=seed_of(candidate.words_sha256, candidate.gold_sha256))
     if base.predictions_digest == candidate.predictions_digest:
         measured = [_identical(row) for row in measured]
     parts = (read_predictions(config.results, one.uri).parts(text=False, score=False) for one in (base, candidate))
@@ -88,14 +87,30 @@ def measure_stored(
     return [about | flipped | row for row in measured]
 
 
+def judge(
+    config: Config,
+    artifact: ArtifactRef,
+    predicted: Mapping[Annotation, Predicted],
+    base: Mapping[Annotation, Predicted] | None,
+    compare: Callable[[Config, Predicted, Predicted | None], list[Row]] = measure_stored,
+) -> list[Row]:
+    """Apply the rules to all data sets and annotations that they name. A comparison without scores fails.
+
+    `base`: the predictions of the baseline; None for a model that is to be the first one, which only needs scores.
+    """
+    rows = missing(config, artifact, predicted)
+    if base is not None:
+        compared = (compare(config, one, base.get(annotation)) for annotation, one in predicted.items())
+        rows = [*chain.from_iterable(compared), *rows]
+    return decide(config.gate or GateConfig(), rows)
+
+
 def decide(gate: GateConfig, rows: Sequence[Row]) -> list[Row]:
     """Rows of `gate`: all differences of one model, on every data set and annotation, with verdict and `failed`."""
     return [row | {"failed": _fails(gate, row)} for row in decided(rows, gate.confidence)]
 
 
-def missing(
-    config: Config, rules: Sequence[GateRule], artifact: ArtifactRef, judged: Collection[Annotation]
-) -> list[Row]:
+def missing(config: Config, artifact: ArtifactRef, predicted: Collection[Annotation]) -> list[Row]:
     """Rows for the annotations that the rules are about and that were not scored, as input to `decide`; the verdict is
     `missing`."""
     gate = config.gate or GateConfig()
@@ -104,9 +119,9 @@ def missing(
         about
         | {"dataset": dataset, "split": config.benchmark.split, "gold": gold, "perturbation": rule.perturbation}
         | _row(gate, number, rule, {}, MISSING, "there are no scores to be judged")
-        for number, rule in enumerate(rules, 1)
+        for number, rule in enumerate(gate.rules, 1)
         for dataset, gold, _ in _annotations(config, rule) or [(rule.dataset, rule.gold, None)]
-        if (dataset, gold, rule.perturbation) not in judged
+        if (dataset, gold, rule.perturbation) not in predicted
     ]
 
 
