@@ -24,7 +24,7 @@ from nerbench.tasks.data.alignment import Alignment
 from nerbench.tasks.data.arrow_cache import CHUNK, table_on_disk
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
-from nerbench.tasks.data.label_matching import benchmark_of, match_labels
+from nerbench.tasks.data.label_matching import match_labels
 from nerbench.tasks.data.tag_schemes import TagReading, entity_types, tag_vocabulary
 from nerbench.tasks.inference.evaluation_cache import Evaluated, EvaluationRecord
 from nerbench.tasks.inference.prediction_files import SCHEMA, Positions, digest_of, positions
@@ -144,10 +144,7 @@ def name_predictions(results: str, evaluated: Evaluated, benchmark: BenchmarkCon
         LabelError: The labels of model and corpus do not match.
     """
     artifact, ref, record = evaluated
-    benchmark = benchmark_of(artifact, benchmark)
-    reading = match_labels(artifact.name, record.labels, ref.types, benchmark)
-    known = set(reading.types.values())
-    label_map = {kind: name for kind, name in benchmark.label_map.items() if kind in known}
+    reading = match_labels(artifact, record.labels, ref.types, benchmark)
     corpus = open_corpus(ref)
     with _stored(results, record) as stream, corrupt_if_unreadable(f"{record.path} below {results}"):
         if corpus.alignment:
@@ -162,7 +159,7 @@ def name_predictions(results: str, evaluated: Evaluated, benchmark: BenchmarkCon
         tags=tags,
         digest=digest_of(corpus, tags),
         corpus=corpus,
-        label_map=canonical_json(label_map).decode() if label_map else None,
+        label_map=canonical_json(reading.label_map).decode() if reading.label_map else None,
         unmapped=tuple(sorted({*ref.types} - {*entity_types(reading.tags.values())})),
     )
 

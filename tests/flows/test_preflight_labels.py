@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from evaluation_records import artifact_ref
 
 from nerbench.artifacts.errors import LabelError
 from nerbench.artifacts.manifest import ArtifactRef
@@ -24,7 +25,7 @@ CORPUS = CorpusRef(dataset=DatasetConfig(name="own", files={"test": "t"}), split
 
 def model(name: str, *types: str) -> ArtifactRef:
     labels = ("O", *(f"{letter}-{kind}" for kind in types for letter in "BI"))
-    return ArtifactRef(name=name, artifact_id="a" * 64, model_sha256="b" * 64, uri="", labels=labels)
+    return artifact_ref(name, labels=labels)
 
 
 GOOD, BAD = model("good", "PER"), model("bad", "PERSON")

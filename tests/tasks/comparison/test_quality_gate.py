@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from evaluation_records import artifact_ref
 from pydantic import ValidationError
 from scored_runs import score
 from tagging import Sentences, counted, random_sentences
@@ -225,7 +226,7 @@ def test_a_baseline_without_scores_fails(tmp_path: Path) -> None:
 
 def test_a_first_model_only_needs_scores(tmp_path: Path) -> None:
     config, one = config_of(tmp_path, {"promote": True}), scored(tmp_path, 1, BASE, 1)
-    first, found = reference("tagger", one.artifact_id), by_annotation([one])
+    first, found = artifact_ref("tagger", artifact_id=one.artifact_id), by_annotation([one])
     assert quality_gate.judge(config, first, found[one.artifact_id], None) == []
     for predicted in ({}, found["b" * 64]):
         (row,) = quality_gate.judge(config, first, predicted, None)
@@ -248,7 +249,7 @@ def test_rules_are_about_data_sets_and_annotations(tmp_path: Path) -> None:
         datasets=[{"name": "own", "files": files}, {"name": "web", "files": files}],
         golds=[{"name": "old", "dataset": "own", "file": "nowhere"}],
     )
-    artifact = reference("tagger")
+    artifact = artifact_ref("tagger")
     every = [(row["dataset"], row["gold"], row["label"]) for row in missing(config, artifact, [])]
     assert every == [
         ("own", "own", "overall"),
@@ -273,10 +274,6 @@ def test_missing_models_fail(tmp_path: Path) -> None:
 
 
 # Baselines and promotion
-
-
-def reference(name: str, artifact_id: str = "a" * 64) -> ArtifactRef:
-    return ArtifactRef(name=name, artifact_id=artifact_id, model_sha256="b" * 64, uri="x", labels=("O",), store="s")
 
 
 @pytest.fixture
@@ -347,7 +344,7 @@ def test_a_promotion_records_its_split(tmp_path: Path, on_reported: bool) -> Non
 
 
 def test_the_first_promotion_is_reported() -> None:
-    assert describe(first_promotion(GateConfig(), reference("tagger"))) == (
+    assert describe(first_promotion(GateConfig(), artifact_ref("tagger"))) == (
         "tagger: became champion: the first one with this alias"
     )
 
@@ -388,5 +385,5 @@ def test_a_rule_about_perturbed_words_judges_predictions_for_these_only(tmp_path
     (clean,) = judge_stored(config, candidate, base)
     assert (clean["rule"], clean["perturbation"], is_headline(clean)) == (1, None, True)
     judged = [("own", "own", None), ("own", "own", "lower")]
-    (absent,) = missing(config, reference("tagger"), judged)
+    (absent,) = missing(config, artifact_ref("tagger"), judged)
     assert (absent["rule"], absent["perturbation"], absent["verdict"]) == (3, "ocr", "missing")

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import pytest
-from evaluation_records import evaluation_record
+from evaluation_records import artifact_ref, evaluation_record
 from scored_runs import score
 from tagging import Sentences, random_sentences, textbook
 
-from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.tasks.comparison import paired_differences
 from nerbench.tasks.comparison.robustness import measure_drops
 from nerbench.tasks.config import Config, DatasetConfig, Perturbation
@@ -58,8 +57,7 @@ def perturbed(name: PerturbationName, predicted: Predicted) -> Evaluated:
         changed_sentences=3,
         **digests,
     )
-    artifact = ArtifactRef(name="own", artifact_id="a" * 64, model_sha256="b" * 64, uri="x", labels=("O",))
-    return Evaluated(artifact, ref, evaluation_record(evaluate_s=1.5))
+    return Evaluated(artifact_ref("own"), ref, evaluation_record(evaluate_s=1.5))
 
 
 def test_drops_are_differences_of_f1_paired_by_document(tmp_path: Path) -> None:
