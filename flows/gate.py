@@ -7,13 +7,7 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.benchmark_steps import evaluate_models
 from nerbench.flows.run_context import RunRecorder
 from nerbench.tasks import prefect_tasks as tasks
-from nerbench.tasks.comparison.quality_gate import (
-    absent_models,
-    by_annotation,
-    first_promotion,
-    judge,
-    promotion,
-)
+from nerbench.tasks.comparison.quality_gate import absent_models, by_annotation, first_promotion, judge, promotion
 from nerbench.tasks.config import Config, GateConfig
 from nerbench.tasks.scoring.metrics import Row
 
@@ -50,9 +44,9 @@ def hold_to_gate(recorder: RunRecorder, config: Config, artifacts: Sequence[Arti
     for artifact in artifacts:
         with recorder.guard(f"gate, {artifact.name}"):
             baseline = baselines.get(artifact.artifact_id)
+            base = scored[baseline.artifact_id] if baseline else {}
             is_first = baseline is None and artifact.artifact_id in baselines
-            base = None if is_first else scored[baseline.artifact_id] if baseline else {}
-            rows = judge(config, artifact, scored[artifact.artifact_id], base, tasks.compare)
+            rows = judge(config, artifact, scored[artifact.artifact_id], None if is_first else base, tasks.compare)
             recorder.enforce(artifact.exact_name, rows)
             if gate.promote and (baseline or is_first):
                 rows = promote(recorder, config, gate, artifact, baseline)

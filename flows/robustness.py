@@ -28,11 +28,10 @@ def measure_robustness(
     """
     started = time.perf_counter()
     named = any(rule.perturbation for rule in config.gate.rules) if config.gate else False
-    perturbable = [*artifacts, *filter(None, baselines.values())] if named else artifacts
-    models = {artifact.artifact_id: artifact for artifact in perturbable}
-    for name in dict.fromkeys(artifact.name for artifact in models.values() if artifact.kind == "predictions"):
+    models = [*artifacts, *filter(None, baselines.values())] if named else artifacts
+    for name in dict.fromkeys(artifact.name for artifact in models if artifact.kind == "predictions"):
         log.warning("%s: imported predictions are of the clean words only, so it has no robustness", name)
-    inferable = [artifact for artifact in models.values() if artifact.kind != "predictions"]
+    inferable = [artifact for artifact in models if artifact.kind != "predictions"]
     with recorder.guard("robustness"):
         perturbed = [one for own, *_ in corpora for one in tasks.perturb_corpus(config, own)]
         by_dataset: dict[tuple[str, str], list[Evaluated]] = {}

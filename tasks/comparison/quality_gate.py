@@ -32,7 +32,7 @@ def annotation_of(predicted: Predicted) -> Annotation:
     return predicted.dataset, predicted.gold, predicted.perturbation
 
 
-def by_annotation(predicted: Iterable[Predicted]) -> Mapping[str, Mapping[Annotation, Predicted]]:
+def by_annotation(predicted: Iterable[Predicted]) -> defaultdict[str, dict[Annotation, Predicted]]:
     """Predictions by artifact id, and then by what they were scored against; empty for other artifacts."""
     found: defaultdict[str, dict[Annotation, Predicted]] = defaultdict(dict)
     for one in predicted:
