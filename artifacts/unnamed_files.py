@@ -1,44 +1,64 @@
-"""Files without a name, for data that would take much memory. They disappear with the process, even after a crash."""
+"""Data that may take much memory: in memory while it is small, otherwise in a file without a name.
+
+Such files disappear with the process, even after a crash. Each of them holds a descriptor while its bytes are used, and
+a process may have few descriptors; therefore, small data has no file.
+"""
 
 import mmap
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from tempfile import SpooledTemporaryFile
 
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.local_copies import cache_folder
 from nerbench.artifacts.storage.paths import no_room, room_for
 
+IN_MEMORY = 1 << 22
+"""Largest number of bytes that stay in memory: about 400,000 words, or their tags."""
+
+
+class UnnamedFile(SpooledTemporaryFile[bytes]):
+    """A file in memory, which moves to a folder when it becomes large."""
+
+    is_on_disk = False
+
+    def __init__(self, folder: Path, max_size: int) -> None:
+        super().__init__(max_size, dir=str(folder))  # /tmp is in memory on many machines
+        self._folder = folder
+
+    def rollover(self) -> None:
+        """Move to the folder. Raises InputError if files cannot be created there."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            super().rollover()
+        except OSError as error:
+            if no_room(error):
+                raise
+            problem = f"cannot be written to ({error.strerror})"
+            raise InputError(f"cache {self._folder}", problem, "name another folder in NERBENCH_CACHE") from error
+        self.is_on_disk = True
+
 
 @contextmanager
-def unnamed_file() -> Iterator[IO[bytes]]:
-    """A new file in the cache folder.
+def unnamed_file(in_memory: int | None = None) -> Iterator[UnnamedFile]:
+    """A new file, which moves to the cache folder when it exceeds `in_memory` bytes, by default IN_MEMORY.
 
-    Raises InputError if files cannot be created there, and NerbenchError if there is no room.
+    Raises InputError if files cannot be created there, and NoRoomError if there is no room.
     """
     folder = cache_folder()
-    try:
-        with _created_in(folder) as file:
+    with UnnamedFile(folder, IN_MEMORY if in_memory is None else in_memory) as file:
+        try:
             yield file
-    except OSError:
-        with room_for(folder):
-            raise
+        except OSError:
+            with room_for(folder):
+                raise
 
 
-def _created_in(folder: Path) -> IO[bytes]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryFile(dir=folder)  # /tmp is in memory on many machines
-    except OSError as error:
-        if no_room(error):
-            raise
-        problem = f"cannot be written to ({error.strerror})"
-        raise InputError(f"cache {folder}", problem, "name another folder in NERBENCH_CACHE") from error
-
-
-def mapped(file: IO[bytes]) -> mmap.mmap:
-    """The bytes of a file that is not empty; they can also be read after it is closed."""
-    file.flush()
-    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+def mapped(file: UnnamedFile, access: int = mmap.ACCESS_READ) -> mmap.mmap | bytes:
+    """The bytes of a file; they can also be read after it is closed. Those of a large file are mapped."""
+    if file.is_on_disk:
+        file.flush()
+        return mmap.mmap(file.fileno(), 0, access=access)
+    file.seek(0)
+    return file.read()

@@ -124,13 +124,12 @@ def check_canaries(recorder: RunRecorder, config: Config, planned: Sequence[Plan
 
 
 class Scored(NamedTuple):
-    """The scores of one model on one data set."""
+    """The scores of one model against one annotation."""
 
-    predicted: list[Predicted]
-    """One per annotation, as `analysed`."""
+    predicted: Predicted
     rows: list[PrefectFuture[Sequence[Row]]]
-    """One per annotation and chunk of labels."""
-    analysed: list[PrefectFuture[Analysed]]
+    """One per chunk of labels."""
+    analysed: PrefectFuture[Analysed]
 
 
 def score_models(
@@ -138,33 +137,52 @@ def score_models(
 ) -> None:
     """Store predictions, count matches with every annotation, and score all labels in parallel; then write the rows.
 
-    `corpora`: the annotations of each data set, its own first.
+    An annotation that fails does not stop the others. `corpora`: the annotations of each data set, its own first.
     """
     annotations = {own.dataset.name: (own, *others) for own, *others in corpora}
-    run, chunk = recorder.run, config.runner.cells_per_task
-    submitted = [Scored([], [], []) for _ in evaluated]
-    for one, scored in zip(evaluated, submitted, strict=True):
-        with recorder.guard(one.artifact.name):
-            for corpus in annotations[one.corpus.dataset.name]:
-                predicted, counted = tasks.count(run, one._replace(corpus=corpus), config)
-                recorder.note_predictions(predicted)
-                scored.predicted.append(predicted)
-                scored.analysed.append(tasks.analyse.submit(run, predicted, config.benchmark))
-                for at in range(0, len(counted.labels), chunk):
-                    labels = counted.labels[at : at + chunk]
-                    scored.rows.append(tasks.score.submit(run, predicted, counted, config, labels))
-    for scored in (one for one in submitted if one.predicted):
-        first = scored.predicted[0]
+    submitted = [
+        [
+            scored
+            for corpus in annotations[one.corpus.dataset.name]
+            if (scored := submit_scores(recorder, config, one._replace(corpus=corpus)))
+        ]
+        for one in evaluated
+    ]
+    for of_model in submitted:
+        rows = [row for scored in of_model for row in finished_scores(recorder, scored)]
+        if not rows:
+            continue
+        first = of_model[0].predicted
         with recorder.guard(first.model):
-            rows = [row for future in scored.rows for row in future.result()]
-            for future in scored.analysed:
-                analysed = future.result()
-                recorder.note(analysed.tables)
-                rows += analysed.metrics
-            recorder.note({"metrics": tasks.write_metrics(run, first, rows)})
+            for uri in tasks.write_metrics(recorder.run, first, rows):
+                recorder.note({"metrics": uri})
             recorder.metrics += rows
             for row in (row for row in rows if is_headline(row) and row["value"] is not None):
                 milestones.info("%s: %s on %s", first.model, score_in_words(row), place_of(row))
+
+
+def submit_scores(recorder: RunRecorder, config: Config, evaluated: Evaluated) -> Scored | None:
+    """Store and count the predictions of one model, then submit the scoring of all labels. None if it fails."""
+    run, chunk = recorder.run, config.runner.cells_per_task
+    with recorder.guard(evaluated.artifact.name):
+        predicted, counted = tasks.count(run, evaluated, config)
+        recorder.note_predictions(predicted)
+        analysed = tasks.analyse.submit(run, predicted, config.benchmark)
+        parts = (counted.labels[at : at + chunk] for at in range(0, len(counted.labels), chunk))
+        return Scored(
+            predicted, [tasks.score.submit(run, predicted, counted, config, part) for part in parts], analysed
+        )
+    return None
+
+
+def finished_scores(recorder: RunRecorder, scored: Scored) -> list[Row]:
+    """All `metrics` rows of one annotation, or none if it fails."""
+    with recorder.guard(scored.predicted.model):
+        rows = [row for future in scored.rows for row in future.result()]
+        analysed = scored.analysed.result()
+        recorder.note(analysed.tables)
+        return [*rows, *analysed.metrics]
+    return []
 
 
 def score_user_metrics(recorder: RunRecorder, config: Config, artifact: ArtifactRef, dataset: str) -> None:
@@ -173,7 +191,8 @@ def score_user_metrics(recorder: RunRecorder, config: Config, artifact: Artifact
         predicted = recorder.predictions(artifact.artifact_id, dataset)
         scored = [tasks.score_user_metrics(recorder.run, one, config, artifact) for one in predicted]
         if rows := [row for rows in scored for row in rows]:
-            recorder.note({"metrics": tasks.write_user_metrics(recorder.run, predicted[0], rows)})
+            for uri in tasks.write_user_metrics(recorder.run, predicted[0], rows):
+                recorder.note({"metrics": uri})
             recorder.metrics += rows
 
 
@@ -181,7 +200,8 @@ def summarise_seeds(recorder: RunRecorder, model: ModelConfig) -> None:
     """Write mean and standard deviation over a model's seeds, if all of them have scores."""
     with recorder.guard(model.name):
         if rows := seed_rows(model, recorder.metrics):
-            recorder.note({"metrics": tasks.write_seeds(recorder.run, model.name, rows)})
+            for uri in tasks.write_seeds(recorder.run, model.name, rows):
+                recorder.note({"metrics": uri})
             recorder.metrics += rows
 
 

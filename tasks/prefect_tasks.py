@@ -185,7 +185,7 @@ score = as_task(_score, _labels_named, **STORAGE)  # type: ignore[arg-type] # Pr
 score_user_metrics = as_task(_score_user_metrics, f"score {_BESIDE_GOLD}: custom metrics")
 run_functions = as_task(_run_functions, _over)  # type: ignore[arg-type] # as above
 analyse = as_task(analysis.analyse, f"analyse {_BESIDE_GOLD}", **STORAGE)
-write_metrics = as_task(rows.write_metrics, "write metrics of {predicted.model} on {predicted.dataset}", **STORAGE)
+write_metrics = as_task(rows.complete_metrics, "write metrics of {predicted.model} on {predicted.dataset}", **STORAGE)
 write_user_metrics = as_task(
     rows.write_user_metrics, "write your own metrics of {predicted.model} on {predicted.dataset}", **STORAGE
 )

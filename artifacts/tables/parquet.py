@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 from datetime import date as calendar_date
-from io import BytesIO
 from typing import Any, cast
 
 import pyarrow as pa
@@ -34,8 +33,6 @@ _ROWS = {"errors": 1 << 14}
 """Rows of a row group of the table whose rows have whole sentences: a reader holds a row group in memory."""
 _PART = 1 << 12
 """Rows of a part of a file."""
-_LARGE = 1 << 27
-"""Size of rows, in bytes, above which their file is written to the cache folder before it is stored."""
 
 
 def as_table(table: str, data: pa.Table | list[dict[str, Any]], date: str) -> pa.Table:
@@ -75,7 +72,7 @@ def serialised(table: str, rows: pa.Table) -> bytes:
     """
     parts = (_typed(table, part) for part in _slices(rows, _ROWS.get(table, MAX_ROWS)))
     dictionaries = _texts(schema(table)) if rows.num_rows > _FEW_ROWS else []
-    return _written(schema(table), parts, dictionaries, rows.nbytes)
+    return _written(schema(table), parts, dictionaries)
 
 
 def as_parquet(rows: pa.Table) -> bytes:
@@ -86,7 +83,7 @@ def as_parquet(rows: pa.Table) -> bytes:
     """
     most = min(MAX_ROWS, max(FEWEST_ROWS, -(-rows.num_rows // MOST_GROUPS)))
     repeated = [name for name in _texts(rows.schema) if 2 * pc.count_distinct(rows[name]).as_py() <= rows.num_rows]
-    return _written(rows.schema, _slices(rows, most), repeated, rows.nbytes)
+    return _written(rows.schema, _slices(rows, most), repeated)
 
 
 def _slices(rows: pa.Table, most: int) -> Iterator[pa.Table]:
@@ -97,16 +94,16 @@ def _texts(of: pa.Schema) -> list[str]:
     return [field.name for field in of if pa.types.is_string(field.type)]
 
 
-def _written(file_schema: pa.Schema, parts: Iterable[pa.Table], dictionaries: list[str], size: int) -> bytes:
-    """The bytes of a file with rows of this `size`. For large rows, they are a memory map, which reads like bytes."""
+def _written(file_schema: pa.Schema, parts: Iterable[pa.Table], dictionaries: list[str]) -> bytes:
+    """The bytes of a file with these rows. Those of a large file are a memory map, which reads like bytes."""
     # Not at its final place: a writer that fails halfway leaves a valid but short file.
-    with unnamed_file() if size > _LARGE else BytesIO() as sink:
+    with unnamed_file() as sink:
         with pq.ParquetWriter(
             sink, file_schema, compression="zstd", use_dictionary=dictionaries, write_page_checksum=True
         ) as writer:
             for part in parts:
                 writer.write_table(part)
-        return sink.getvalue() if isinstance(sink, BytesIO) else cast(bytes, mapped(sink))
+        return cast(bytes, mapped(sink))
 
 
 def create_file(root: Root, path: str, data: bytes) -> None:
@@ -132,6 +129,12 @@ def read_rows(
             return read_table(stream, wanted, filters)
         rows = read_table(stream, None if wanted is None else earlier_columns(path, wanted))
         return upgraded(path, rows, wanted)
+
+
+def count_rows(root: Root, path: str) -> int:
+    """The number of rows of a file, of which no row is read. Raises like `read_rows`."""
+    with _opened(root, path) as stream, bounded(stream, ()) as file:
+        return int(file.metadata.num_rows)
 
 
 def read_parts(root: Root, path: str, wanted: set[str]) -> Iterator[pa.Table]:

@@ -146,6 +146,18 @@ def write_table(results_url: str, table: str, data: pa.Table | list[dict[str, An
     return root.uri(path)
 
 
+def read_table_file(results_url: str, table: str, key: str, *, date: str) -> pa.Table:
+    """The rows of the file with this key and logical date, also if it was compacted. Raises FileNotFoundError."""
+    root, day = open_root(results_url), _day(table, date)
+
+    def read(packed: Packed | None, last: bool) -> pa.Table:
+        if packed is not None:
+            return packed.of(read_rows(root, packed.path))
+        return read_rows(root, f"{day.folder}/{key}.parquet")
+
+    return retry_if_compacted(lambda: _find_packed(root, day, key, remembered=False), read)
+
+
 def find_table_file(results_url: str, table: str, key: str, date: str | None = None) -> str | None:
     """The URI of the file with this key, or of the larger file into which it was compacted; None if there is none.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
@@ -90,14 +90,24 @@ _SCHEMA = pa.schema(
 )
 
 
+_IN_MEMORY = 1 << 24
+"""Largest size of flips that stay in memory, in bytes: 64 thousand flips in sentences of usual length."""
+
+
 class Flips(Sequence[Flip]):
     """Flips in a table, which is on disk if there are many. Each is decoded on access; a list of the same is equal."""
 
     def __init__(self, found: Iterable[Flip] = ()) -> None:
-        batches = (pa.RecordBatch.from_pylist(list(map(_plain, run)), _SCHEMA) for run in chunked(found))
-        few = list(islice(batches, 2))
-        is_large = len(few) > 1
-        self._table = table_on_disk(chain(few, batches), _SCHEMA) if is_large else pa.Table.from_batches(few, _SCHEMA)
+        (self._table,) = _tables([found])
+
+    @classmethod
+    def together(cls, several: Iterable[Iterable[Flip]]) -> "list[Flips]":
+        """The flips of several comparisons. All share one file, because each file needs a descriptor."""
+        found = []
+        for table in _tables(several):
+            found.append(cls.__new__(cls))
+            found[-1]._table = table
+        return found
 
     def n(self, kind: Kind) -> int:
         """The number of flips of a kind."""
@@ -129,6 +139,21 @@ class Flips(Sequence[Flip]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} flips>"
+
+
+def _tables(several: Iterable[Iterable[Flip]]) -> list[pa.Table]:
+    """The flips of each comparison as a part of one table."""
+    ends = [0]
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for found in several:
+            ends.append(ends[-1])
+            for run in chunked(found):
+                ends[-1] += len(run)
+                yield pa.RecordBatch.from_pylist(list(map(_plain, run)), _SCHEMA)
+
+    table = table_on_disk(batches(), _SCHEMA, _IN_MEMORY)
+    return [table.slice(start, end - start) for start, end in pairwise(ends)]
 
 
 def _plain(flip: Flip) -> dict[str, Any]:

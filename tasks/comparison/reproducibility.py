@@ -19,7 +19,7 @@ from nerbench.tasks.results.query import HEADLINE_FILTERS, runs_of_date
 from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring.entities import extract, identical
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.scoring.stored_predictions import Predicted, metrics_key, read_predictions, stored
+from nerbench.tasks.scoring.stored_predictions import Predicted, metrics_keys, read_predictions, stored
 
 RUNS = 40
 """Number of dates to search for the previous run. A model that was not scored for longer has no previous run."""
@@ -67,7 +67,8 @@ def _newest(run: Run, now: Sequence[Predicted], here: Mapping[str, Any]) -> list
     filters: list[Filter] = [*HEADLINE_FILTERS, ("run_id", "!=", run.run_id), ("model_sha256", "in", models)]
 
     def keys(date: str) -> set[str]:
-        return {metrics_key(run_id, one.artifact_id, one.dataset) for run_id in runs_of(date) for one in now}
+        scored = {(one.artifact_id, one.dataset, one.gold) for one in now}
+        return {key for run_id in runs_of(date) for one in scored for key in metrics_keys(run_id, *one)}
 
     earlier_dates = read_newest_first(
         run.results, "metrics", columns=_COLUMNS, filters=filters, dates=RUNS if models else 0, keys=keys

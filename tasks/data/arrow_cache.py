@@ -1,7 +1,7 @@
 """Sentences in Arrow columns, in memory or in a memory-mapped file. They need a tenth of the memory of Python lists.
 
-A source is read once and written to unnamed files on disk, which are memory-mapped, so that the system can drop them
-from memory, however large the corpus is. A file is deleted when its content is no longer used.
+A source is read once and written to unnamed files. Large ones are on disk and memory-mapped, so that the system can
+drop them from memory, however large the corpus is. A file is deleted when its content is no longer used.
 
 `Dataset.from_generator` takes twice as long. `tests/benchmarks/corpus_datasets.py` measured both on 4.6 million words,
 one core, one run: 17.6 s of CPU time for the Dataset, 8.9 s for this module (of which parsing takes 5.1 s). The peak
@@ -30,6 +30,8 @@ CHUNK = 2048
 """Number of sentences in a chunk."""
 _BLOCK = 1 << 16
 """Number of elements in a block of an array."""
+MOST_WORDS = (1 << 31) - 1
+"""Maximum number of words in a corpus: tables number them in 32 bits."""
 
 Item = TypeVar("Item")
 
@@ -148,7 +150,7 @@ class ArrowCache(NamedTuple):
 
 
 def sentences_on_disk(sentences: Iterable[list[str]]) -> Column:
-    """Sentences of words, mapped from an unnamed file on disk."""
+    """Sentences of words, mapped from an unnamed file, or in memory if they are few."""
     batches = (pa.record_batch([pa.array(run, _WORDS.field(0).type)], schema=_WORDS) for run in chunked(sentences))
     return _column_on_disk(batches, _WORDS)
 
@@ -164,7 +166,7 @@ def cache_as_arrow(source: Source, sentences: Iterable[Sentence]) -> ArrowCache:
     """Read all `sentences` of `source`.
 
     Raises:
-        CorpusError: there is no sentence, a word is not valid Unicode, or reading fails.
+        CorpusError: there is no sentence, a word is not valid Unicode, there are too many words, or reading fails.
     """
     labels: dict[str, int] = {}
     marks = _Boundaries()
@@ -187,10 +189,14 @@ def cache_as_arrow(source: Source, sentences: Iterable[Sentence]) -> ArrowCache:
         column = _column_on_disk(words(codes, documents, at), _WORDS)
         if not len(column):
             raise CorpusError(source.name, "holds no sentence", "name a source with words and their tags")
+        codes_of_words = np.frombuffer(mapped(codes), np.intc)
+        if len(codes_of_words) > MOST_WORDS:
+            problem = f"holds {len(codes_of_words):,} words, more than {MOST_WORDS:,}"
+            raise CorpusError(source.name, problem, "divide it into several data sets")
         return ArrowCache(
             words=column,
             labels=tuple(labels),
-            codes=np.frombuffer(mapped(codes), np.intc),
+            codes=codes_of_words,
             documents=memoryview(mapped(documents)).cast("i") if marks.any else None,
             at=memoryview(mapped(at)).cast("q"),
             repairs=repairs,
@@ -227,20 +233,22 @@ def _is_text(word: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
-def table_on_disk(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
-    """A table that is mapped from an unnamed file. The dictionary of a column must be the same in all batches."""
-    return pa.ipc.open_file(pa.py_buffer(_written(batches, schema))).read_all()
+def table_on_disk(batches: Iterable[pa.RecordBatch], schema: pa.Schema, in_memory: int | None = None) -> pa.Table:
+    """A table that is mapped from an unnamed file, or in memory if it is small (see `unnamed_file`).
+
+    The dictionary of a column must be the same in all batches.
+    """
+    return pa.ipc.open_file(pa.py_buffer(_written(batches, schema, in_memory))).read_all()
 
 
 def array_on_disk(blocks: Iterable[npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """One-dimensional blocks of a type, one after another, mapped from an unnamed file; the array can be changed."""
-    n = 0
+    """One-dimensional blocks of a type, one after another; the array can be changed. A large one is mapped from an
+    unnamed file."""
     with unnamed_file() as file:
         for block in blocks:
-            n += len(block)
             file.write(np.ascontiguousarray(block, dtype).data)
-        file.flush()
-        return np.frombuffer(mmap.mmap(file.fileno(), 0) if n else bytearray(), dtype)
+        data = mapped(file, mmap.ACCESS_WRITE)
+    return np.frombuffer(bytearray(data) if isinstance(data, bytes) else data, dtype)
 
 
 def blocks_of(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
@@ -252,8 +260,8 @@ def _column_on_disk(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Col
     return Column(_Mapped(_written(batches, schema)))
 
 
-def _written(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> mmap.mmap:
-    with unnamed_file() as file:
+def _written(batches: Iterable[pa.RecordBatch], schema: pa.Schema, in_memory: int | None = None) -> mmap.mmap | bytes:
+    with unnamed_file(in_memory) as file:
         with pa.ipc.new_file(file, schema) as writer:
             for batch in batches:
                 writer.write_batch(batch)
@@ -261,10 +269,10 @@ def _written(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> mmap.mmap:
 
 
 class _Mapped(Sequence[pa.ListArray]):
-    """The chunks of a file. During iteration, only the pages of the current chunk stay in memory."""
+    """The chunks of a file. During iteration over a mapped one, only the pages of the current chunk stay in memory."""
 
-    def __init__(self, data: mmap.mmap) -> None:
-        self._map = data
+    def __init__(self, data: mmap.mmap | bytes) -> None:
+        self._data = data
         reader = pa.ipc.open_file(pa.py_buffer(data))
         self._chunks = [reader.get_batch(number).column(0) for number in range(reader.num_record_batches)]
 
@@ -285,5 +293,5 @@ class _Mapped(Sequence[pa.ListArray]):
 
     def _drop_pages(self) -> None:
         """Drop the pages from memory; a later access reads them from the file again."""
-        if hasattr(mmap, "MADV_DONTNEED"):
-            self._map.madvise(mmap.MADV_DONTNEED)
+        if isinstance(self._data, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            self._data.madvise(mmap.MADV_DONTNEED)

@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from datetime import date
 
+import pyarrow as pa
+
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.storage.open_root import open_root
@@ -16,7 +18,7 @@ from nerbench.artifacts.tables.parquet_bounds import corrupt_if_unreadable, read
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.tag_schemes import OUTSIDE
 from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord
-from nerbench.tasks.inference.prediction_files import sentences_of
+from nerbench.tasks.inference.prediction_files import first_word, sentences_of
 from nerbench.tasks.inference.tagger_evaluation import started_tagger
 from nerbench.tasks.inference.tagger_handles import tagger_handle
 from nerbench.tasks.inference.tagger_process import RunningTagger
@@ -52,17 +54,15 @@ def check(artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, blocks: S
                 names = (*model.value.labels, OUTSIDE)  # index -1, a word without tokens
                 labels = predict_block(model.value, sentences, aggregation_strategy=strategy).labels
                 now = [names[label] for label in labels]
-            first = int(sum(corpus.lengths[:start]))
-            _compare(first, stored[first : first + len(now)], now)
+            first = first_word(corpus, block)
+            _compare(first, stored[first : first + len(now)].to_pylist(), now)
             n_sentences += len(sentences)
     return n_sentences
 
 
-def _tags(record: EvaluationRecord, results: str) -> list[str]:
+def _tags(record: EvaluationRecord, results: str) -> pa.ChunkedArray:
     with open_root(results).opened(record.path) as stream, corrupt_if_unreadable(f"{record.path} below {results}"):
-        table = read_table(stream, ["pred"])
-    tags: list[str] = table["pred"].to_pylist()
-    return tags
+        return read_table(stream, ["pred"])["pred"]
 
 
 def _compare(first: int, before: list[str], now: list[str]) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 
-from nerbench.artifacts.digests import canonical_json, sha256_file
+from nerbench.artifacts.digests import canonical_json, sha256_file, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError, RunFailedError
 from nerbench.artifacts.malloc import trim_malloc
 from nerbench.artifacts.manifest import ArtifactRef, Digest
@@ -222,14 +222,14 @@ def plan(  # noqa: PLR0913, PLR0917 - an evaluation and its run
     attempt scores the predictions that the tables of the first one describe.
     """
     settings = settings_of(benchmark)
-    key = evaluation_key(artifact.model_sha256, words_sha256, settings, artifact.kind)
+    of_run = None if artifact.is_pinned else run_id
+    key = _key(artifact, words_sha256, settings, of_run)
     state: State = "refresh"
     record: EvaluationRecord | None = None
-    of_run = None if artifact.is_pinned else run_id
     if of_run or (artifact.is_pinned and not benchmark.refresh):
         state, record = look_up(open_root(results), evaluation_folder(key), artifact.name)
-        if of_run and (record is None or record.run_id != of_run):
-            state, record = "refresh", None
+        if of_run and record is None:
+            state = "refresh"
         if record:
             report_lost_predictions(record, artifact.name)
     if record is None and artifact.kind == "model" and not is_torch_loaded():
@@ -241,6 +241,12 @@ def plan(  # noqa: PLR0913, PLR0917 - an evaluation and its run
     return EvaluationPlan(
         model=artifact.name, key=key, settings=settings, state=state, record=record, tagger=tagger, run_id=of_run
     )
+
+
+def _key(artifact: ArtifactRef, words_sha256: str, settings: EvaluationSettings, run_id: str | None) -> str:
+    """The key of an evaluation. `run_id`: as in EvaluationPlan, so that no other run replaces the predictions."""
+    key = evaluation_key(artifact.model_sha256, words_sha256, settings, artifact.kind)
+    return sha256_hex(canonical_json([key, run_id])) if run_id else key
 
 
 def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
@@ -261,7 +267,7 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
     if shard.record:
         return shard.record
     blocks, settings = shard.blocks(corpus), plan.settings
-    if evaluation_key(artifact.model_sha256, corpus.words_sha256, settings, artifact.kind) != plan.key:
+    if _key(artifact, corpus.words_sha256, settings, plan.run_id) != plan.key:
         raise RunFailedError(
             f"the worker {platform.node()} differs from the one that looked for predictions of {artifact.name} in "
             "device, processor, threads or versions; give a cluster workers of one kind"

@@ -202,6 +202,13 @@ def equal_shares(corpus: Corpus, blocks: range, n: int) -> list[range]:
     return [range(start, stop) for start, stop in pairwise(bounds)]
 
 
+def first_word(corpus: Corpus, block: int) -> int:
+    """The number of the first word of a block."""
+    from nerbench.tasks.inference.prediction import BLOCK
+
+    return int(corpus.lengths[: block * BLOCK].sum(dtype=np.int64))
+
+
 def sentences_of(corpus: Corpus, blocks: range) -> Iterator[list[str]]:
     """The sentences of consecutive blocks; chunks before them are not decoded."""
     from nerbench.tasks.inference.prediction import BLOCK

@@ -1,13 +1,13 @@
 """The baseline of each model in a report: that of the gate, otherwise the model in its previous run; and the flips
 since."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import takewhile
 from typing import NamedTuple
 
-from nerbench.artifacts.errors import CorruptArtifactError, InputError
-from nerbench.tasks.comparison.flips import Flips, flips
+from nerbench.artifacts.errors import DAMAGED, InputError, NoRoomError, one_line
+from nerbench.tasks.comparison.flips import Flip, Flips, flips
 from nerbench.tasks.comparison.quality_gate import decide, measure
 from nerbench.tasks.config import GateConfig, GateRule
 from nerbench.tasks.report.history import Window, predecessors
@@ -63,22 +63,42 @@ def find_baselines(results: str, entries: Sequence[ModelScores], judged: Iterabl
     return found | _runs_before(results, entries, [at for at in rest if entries[at].about["artifact_id"] not in bases])
 
 
-def compare(results: str, entry: ModelScores, baseline: Baseline) -> Compared:
-    """The flips since the baseline, or the reason why they are unknown if predictions are gone or damaged.
+def compare(results: str, entries: Sequence[ModelScores], baselines: Mapping[int, Baseline]) -> dict[int, Compared]:
+    """Entries compared with their baselines, by position.
 
-    If no gate compared the two, the gate's default rule judges F1 against the data set's own annotation.
+    The flips of an entry are unknown, for a reason, if predictions are gone or damaged. Those of all entries are
+    unknown if there is no room for them on the disk. If no gate compared the two, the gate's default rule judges F1
+    against the data set's own annotation.
     """
-    if baseline.about["predictions_digest"] == entry.about["predictions_digest"]:
-        return Compared(baseline, Flips(), None, None)
+    changed = [
+        at
+        for at, one in baselines.items()
+        if one.about["predictions_digest"] != entries[at].about["predictions_digest"]
+    ]
+    rows: dict[int, Row] = {}
+    problems: dict[int, str] = {}
+
+    def flips_of(at: int) -> Iterator[Flip]:
+        entry, baseline = entries[at], baselines[at]
+        try:
+            sides = [stored(results, about) for about in (baseline.about, entry.about)]
+            files = [read_predictions(results, side.uri) for side in sides]
+            yield from flips(*(file.parts(score=False) for file in files))
+            if entry.is_own_gold and not baseline.is_gate:
+                rows[at] = _judged(sides, files)
+        except (*DAMAGED, NoRoomError, ValueError) as error:
+            problems[at] = one_line(error)
+
     try:
-        sides = [stored(results, about) for about in (baseline.about, entry.about)]
-        files = [read_predictions(results, side.uri) for side in sides]
-        found = Flips(flips(*(file.parts(score=False) for file in files)))
-        is_judged = baseline.is_gate or not entry.is_own_gold
-        row = None if is_judged else _judged(sides, files)
-    except (InputError, CorruptArtifactError, ValueError) as error:
-        return Compared(baseline, Flips(), None, " ".join(str(error).split()))
-    return Compared(baseline, found, row, None)
+        found = dict(zip(changed, Flips.together(map(flips_of, changed)), strict=True))
+    except (InputError, NoRoomError) as error:
+        found, problems = {}, dict.fromkeys(changed, one_line(error))
+    return {
+        at: Compared(baseline, Flips(), None, problems[at])
+        if at in problems
+        else Compared(baseline, found.get(at, Flips()), rows.get(at), None)
+        for at, baseline in baselines.items()
+    }
 
 
 def _judged(sides: Sequence[Predicted], files: Sequence[PredictionsFile]) -> Row:
@@ -96,7 +116,9 @@ def _runs_before(results: str, entries: Sequence[ModelScores], positions: Sequen
         return found
     until = min(entries[at].run.started_at for at in positions)
     columns = (*ABOUT, "run_id", "started_at", "value")
-    scored = {(about["artifact_id"], about["dataset"]) for about in (entries[at].about for at in positions)}
+    scored = {
+        (about["artifact_id"], about["dataset"], about["gold"]) for about in (entries[at].about for at in positions)
+    }
     window = Window(max(entries[at].run.date for at in positions), DATES + 1)
     for row in _recent(predecessors(results, until, columns, window, scored)):
         at = wanted.pop(_same(row), None) if row["n_models"] is None else None

@@ -12,7 +12,7 @@ from nerbench.artifacts.tables.tables import Budget, DatedRows, Filter, read_new
 from nerbench.tasks.results.environment_changes import READ_COLUMNS, difference
 from nerbench.tasks.results.query import HEADLINE_FILTERS, is_headline, runs_of_date, start_order
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.scoring.stored_predictions import metrics_key
+from nerbench.tasks.scoring.stored_predictions import metrics_keys
 
 DAYS = 365
 """Number of logical dates to read."""
@@ -245,17 +245,17 @@ def is_one_by_one(row: Row) -> bool:
 
 
 def predecessors(
-    results: str, until: datetime, columns: Sequence[str], window: Window, scored: Collection[tuple[str, str]]
+    results: str, until: datetime, columns: Sequence[str], window: Window, scored: Collection[tuple[str, str, str]]
 ) -> Iterator[Row]:
     """Headline rows of complete runs that started before `until`, the newest first; reads one date at a time.
 
-    `scored`: artifact_id and data set of the models whose predecessors are wanted. If the dates have many small files,
-    only those about these are read.
+    `scored`: artifact_id, data set and annotation of the models whose predecessors are wanted. If the dates have many
+    small files, only those about these are read.
     """
     runs_of = cache(partial(runs_of_date, results))
 
     def keys(date: str) -> set[str]:
-        return {metrics_key(run_id, *one) for run_id in runs_of(date) for one in scored}
+        return {key for run_id in runs_of(date) for one in scored for key in metrics_keys(run_id, *one)}
 
     filters: list[Filter] = [*HEADLINE_FILTERS, ("started_at", "<", until)]
     found = read_newest_first(

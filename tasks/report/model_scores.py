@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from nerbench.artifacts.errors import CorruptArtifactError, report
 from nerbench.artifacts.storage.open_root import open_root
-from nerbench.artifacts.tables.parquet import as_rows, read_parts, read_rows, with_declared
+from nerbench.artifacts.tables.parquet import as_rows, count_rows, read_parts, read_rows, with_declared
 from nerbench.artifacts.tables.schemas import schema
 from nerbench.artifacts.tables.tables import read_newest_first
 from nerbench.tasks.config.schema_base import MODES
@@ -152,7 +152,14 @@ class StoredTable:
 
     def count(self, entry: ModelScores) -> int:
         """The number of rows about an entry. Damage is reported as by `rows`."""
-        return self.sample(entry, ("kind",), 0, 1 << 62).total
+        path = self._path(entry)
+        if path is None:
+            return 0
+        try:
+            return count_rows(self._root, path)
+        except (CorruptArtifactError, FileNotFoundError) as error:
+            report(self._root.uri(path), error)
+            return 0
 
     def sample(self, entry: ModelScores, columns: Sequence[str], first: int, step: int) -> "Sample":
         """Every `step`-th of the rows about an entry, from number `first` on, without the others in memory.

@@ -68,7 +68,7 @@ def find(results: str, runs: list[SelectedRun]) -> Found:
     entries = read_model_scores(results, runs)
     judged = _rows_of(results, "gate", runs)
     baselines = find_baselines(results, entries, judged)
-    compared = {at: compare(results, entries[at], one) for at, one in baselines.items()}
+    compared = compare(results, entries, baselines)
     history = read_history(results, max(run.date for run in runs), models=[entry.name for entry in entries])
     measured = costs.read_costs(results, runs)
     return Found(

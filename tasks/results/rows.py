@@ -1,6 +1,6 @@
 """Complete rows of the result tables, with the columns that identify model, corpus and run."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date as calendar_date
 from typing import Any, NamedTuple
 
@@ -8,10 +8,18 @@ import numpy as np
 import pyarrow as pa
 
 from nerbench.artifacts.digests import canonical_json
+from nerbench.artifacts.errors import ConflictError
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.schemas import TABLES
-from nerbench.artifacts.tables.tables import date_of, find_once, find_table_file, table_key, write_table
+from nerbench.artifacts.tables.tables import (
+    date_of,
+    find_once,
+    find_table_file,
+    read_table_file,
+    table_key,
+    write_table,
+)
 from nerbench.tasks.config import BenchmarkConfig, Config
 from nerbench.tasks.data.arrow_cache import Column
 from nerbench.tasks.environment import environment, machine
@@ -25,7 +33,7 @@ from nerbench.tasks.scoring.score_predictions import (
     count_predictions,
     name_predictions,
 )
-from nerbench.tasks.scoring.stored_predictions import Predicted, metrics_key, predictions_key
+from nerbench.tasks.scoring.stored_predictions import Predicted, predictions_key
 
 
 def metric_rows(run: Run, predicted: Predicted, scored: Iterable[Row]) -> list[Row]:
@@ -37,20 +45,74 @@ def metric_rows(run: Run, predicted: Predicted, scored: Iterable[Row]) -> list[R
 def write_metrics(run: Run, predicted: Predicted, rows: Sequence[Row]) -> str:
     """Write the `metrics` rows of one model on one data set, for all annotations. Returns the location.
 
-    `predicted`: the predictions scored against any of the annotations, as for the next functions.
+    `predicted`: the predictions scored against any of the annotations, as for the next functions. Raises ConflictError
+    if an earlier attempt wrote other rows.
     """
-    key = metrics_key(run.run_id, predicted.artifact_id, predicted.dataset)
-    return write_table(run.results, "metrics", list(rows), date=run.date, key=key)
+    return _write_metrics(run, rows, *_parts("metrics", predicted))
 
 
-def write_user_metrics(run: Run, predicted: Predicted, rows: Sequence[Row]) -> str:
-    """Write the rows of custom metrics. Returns the location.
+def complete_metrics(run: Run, predicted: Predicted, rows: Sequence[Row]) -> list[str]:
+    """Like `write_metrics`, but an earlier attempt may have lacked some annotations. Returns the locations."""
+    return _complete(run, rows, *_parts("metrics", predicted))
+
+
+def write_user_metrics(run: Run, predicted: Predicted, rows: Sequence[Row]) -> list[str]:
+    """Write the rows of custom metrics. Returns the locations.
 
     Rows of an earlier attempt stay, because a metric that times the model differs each time.
     """
-    key = table_key(run.run_id, "own", predicted.artifact_id, predicted.dataset)
-    written = find_table_file(run.results, "metrics", key, run.date)
-    return written or write_table(run.results, "metrics", list(rows), date=run.date, key=key)
+    parts = _parts("own", predicted)
+
+    def keep(rows: Sequence[Row], *annotation: str) -> str:
+        key = table_key(run.run_id, *parts, *annotation)
+        return find_table_file(run.results, "metrics", key, run.date) or _write_metrics(run, rows, *parts, *annotation)
+
+    return [keep(rows), *_add(keep, rows, _annotations_of(run, parts))]
+
+
+def _parts(what: str, predicted: Predicted) -> tuple[str, ...]:
+    return what, predicted.artifact_id, predicted.dataset
+
+
+def _write_metrics(run: Run, rows: Sequence[Row], *parts: str) -> str:
+    return write_table(run.results, "metrics", list(rows), date=run.date, key=table_key(run.run_id, *parts))
+
+
+Annotation = tuple[str, str]
+"""Data set and gold."""
+
+
+def _annotation(row: Row) -> Annotation:
+    return row["dataset"], row["gold"]
+
+
+def _complete(run: Run, rows: Sequence[Row], *parts: str) -> list[str]:
+    """Write rows to one file. If an earlier attempt lacked annotations, each of these gets a file of its own, because
+    written files never change."""
+    try:
+        return [_write_metrics(run, rows, *parts)]
+    except ConflictError:
+        there, here = _annotations_of(run, parts), set(map(_annotation, rows))
+        if there == here:
+            raise
+    # Rows of the earlier attempt cannot be compared if this one lacks an annotation.
+    same = [_write_metrics(run, [row for row in rows if _annotation(row) in there], *parts)] if there < here else []
+    return [*same, *_add(lambda rows, *annotation: _write_metrics(run, rows, *parts, *annotation), rows, there)]
+
+
+def _add(write: Callable[..., str], rows: Sequence[Row], there: Collection[Annotation]) -> list[str]:
+    """Write the rows of each annotation that is not `there`, with the annotation."""
+    added: dict[Annotation, list[Row]] = {}
+    for row in rows:
+        if _annotation(row) not in there:
+            added.setdefault(_annotation(row), []).append(row)
+    return [write(found, *annotation) for annotation, found in added.items()]
+
+
+def _annotations_of(run: Run, parts: Sequence[str]) -> set[Annotation]:
+    """The annotations whose rows are in the file of an earlier attempt."""
+    written = read_table_file(run.results, "metrics", table_key(run.run_id, *parts), date=run.date)
+    return set(map(_annotation, written.select(["dataset", "gold"]).to_pylist()))
 
 
 def write_perturbed_metrics(run: Run, clean: Predicted, rows: Sequence[Row]) -> str:
@@ -100,11 +162,9 @@ def write_training(run: Run, artifact: ArtifactRef, provenance: Provenance) -> s
     return write_table(run.results, "training", rows, date=run.date, key=key)
 
 
-def write_seeds(run: Run, name: str, rows: Sequence[Row]) -> str:
-    """Write the `metrics` rows with means over the seeds of one model. Returns the location."""
-    return write_table(
-        run.results, "metrics", list(rows), date=run.date, key=table_key(run.run_id, "metrics", "seeds", name)
-    )
+def write_seeds(run: Run, name: str, rows: Sequence[Row]) -> list[str]:
+    """Write the `metrics` rows with means over the seeds of one model. Returns the locations."""
+    return _complete(run, rows, "metrics", "seeds", name)
 
 
 def write_predictions(run: Run, named: NamedPredictions, benchmark: BenchmarkConfig) -> Predicted:

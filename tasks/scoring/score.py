@@ -116,7 +116,7 @@ def failed(reason: str) -> Row:
 def _rows(counts: Counts, wanted: Sequence[Quantity], intervals: Intervals | None) -> list[Row]:
     counts = _of_labels(counts, wanted)
     # With two sums, a function that only takes single numbers fails here, and not only when intervals are computed.
-    total = counts.values.sum(0)
+    total = counts.values.sum(0, dtype=np.int64)  # signed: a custom metric may subtract
     sums, n_words = np.stack([total, np.zeros_like(total)]), np.array([counts.n_words.sum(), 0])
     known: KnownSums = {}
     rows = [_row(counts, one, sums) | _value(one, counts.labels, sums, n_words, known) for one in wanted]

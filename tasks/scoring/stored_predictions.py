@@ -80,9 +80,16 @@ def predictions_key(row: Mapping[str, Any]) -> str:
     return table_key(*(row[name] for name in ("artifact_id", "words_sha256", "gold_sha256", "predictions_digest")))
 
 
-def metrics_key(run_id: str, artifact_id: str, dataset: str) -> str:
+def metrics_key(run_id: str, artifact_id: str, dataset: str, *annotation: str) -> str:
     """The name of the file with the scores of a model on a data set in a run."""
-    return table_key(run_id, "metrics", artifact_id, dataset)
+    return table_key(run_id, "metrics", artifact_id, dataset, *annotation)
+
+
+def metrics_keys(run_id: str, artifact_id: str, dataset: str, gold: str) -> set[str]:
+    """The names of the files that may have the scores against one annotation, which has its own file if the first
+    attempt of the run lacked it."""
+    named = (run_id, artifact_id, dataset)
+    return {metrics_key(*named), metrics_key(*named, dataset, gold)}
 
 
 def stored(results: str, row: Mapping[str, Any]) -> Predicted:

@@ -67,7 +67,7 @@ def test_large_rows_pass_through_a_file_in_the_cache_folder(
     monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))
     expected = serialised("predictions", as_table("predictions", predictions(5), "2026-01-02"))
     assert not (tmp_path / "cache").exists()
-    monkeypatch.setattr("nerbench.artifacts.tables.parquet._LARGE", 0)
+    monkeypatch.setattr("nerbench.artifacts.unnamed_files.IN_MEMORY", 1)
     for _ in range(2):
         uri = write_table(root_url, "predictions", predictions(5), date="2026-01-02", key=KEY)
     root = open_root(root_url)

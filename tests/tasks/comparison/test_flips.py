@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, repeat
+from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
@@ -11,12 +12,20 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from psutil import Process
 from tagging import TYPES, Sentences, annotated, random_sentences, textbook
 
-from nerbench.tasks.comparison.flips import Flip, Flips, flips, to_json
+from nerbench.tasks.comparison.flips import Entity, Flip, Flips, flips, to_json
 from nerbench.tasks.data.arrow_cache import CHUNK
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.scoring.tagged_words import TaggedWords, from_tags
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
 
 WORDS = ["The", "New", "York", "Times", "left", "Oslo"]
 
@@ -277,6 +286,33 @@ def test_stored_flips_are_the_same(n: int) -> None:
         assert stored != [*found[:-1], replace(found[-1], sentence=n)]
     with pytest.raises(IndexError):
         stored[n]
+
+
+FLIP = Flip(
+    kind="lost", document=0, sentence=0, start=1, end=3, text="New York", label="LOC", gold=(Entity(1, 3, "LOC"),),
+    base=(Entity(1, 3, "LOC"),), candidate=(), sentence_text=" ".join(WORDS * 2),
+)  # fmt: skip
+
+
+def test_flips_of_a_usual_corpus_take_no_descriptor(cache: Path) -> None:
+    before = Process().num_fds()
+    stored = Flips(repeat(FLIP, 1 << 16))
+    assert Process().num_fds() == before
+    assert not cache.exists()
+    assert (len(stored), stored[-1]) == (1 << 16, FLIP)
+
+
+def test_many_comparisons_take_one_descriptor(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report compares hundreds of models."""
+    monkeypatch.setattr("nerbench.tasks.comparison.flips._IN_MEMORY", 1)
+    several = [[replace(FLIP, document=number)] * size for number, size in enumerate((0, 2 * CHUNK + 3, 1, 0, 2))]
+    before = Process().num_fds()
+    stored = Flips.together(map(iter, several))
+    assert Process().num_fds() == before + 1
+    assert list(cache.iterdir()) == []
+    assert stored == several
+    assert [one.n("lost") for one in stored] == list(map(len, several))
+    assert Flips.together([]) == []
 
 
 def test_few_flips_exist_at_once() -> None:

@@ -1,7 +1,10 @@
-"""Columns behave like lists; reading keeps one chunk of sentences in memory, and the words stay on disk."""
+"""Columns behave like lists; reading keeps one chunk of sentences in memory, and the words of a large corpus stay on
+disk."""
 
+import gc
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -9,21 +12,41 @@ from random import Random
 import numpy as np
 import pyarrow as pa
 import pytest
+from psutil import Process
 
 from nerbench.artifacts.errors import CorpusError
+from nerbench.artifacts.unnamed_files import IN_MEMORY
+from nerbench.tasks.config import DatasetConfig
 from nerbench.tasks.data.arrow_cache import CHUNK, Column, array_on_disk, blocks_of, table_on_disk
-from nerbench.tasks.data.corpus import Corpus, read_whole
+from nerbench.tasks.data.corpus import Corpus, annotation, read_whole
 from nerbench.tasks.data.readers import Sentence, Source
 from nerbench.tasks.data.tag_schemes import SchemeEvidence
 from nerbench.tasks.inference.prediction_files import PredictionsDigest, digest_of, positions
 
 WORD = "x" * 300
+DATASET = DatasetConfig(name="toy", format="conll", files={"test": "toy.txt"})
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the files; every file is large."""
     monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("nerbench.artifacts.unnamed_files.IN_MEMORY", 1)
     return tmp_path / "cache"
+
+
+def test_a_usual_corpus_takes_no_descriptor(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many corpora, their perturbations and the tables of many models exist at once."""
+    monkeypatch.setattr("nerbench.artifacts.unnamed_files.IN_MEMORY", IN_MEMORY)
+    before = Process().num_fds()
+    sentences = (Sentence(["EU", "rejects"], ["B-ORG", "O"], number // 9, number) for number in range(2 * CHUNK))
+    evidence = SchemeEvidence("auto")
+    whole = read_whole(source(sentences), evidence)
+    tags = annotation(whole, evidence.scheme(""), DATASET, None, source(iter([])))["tags"]
+    numbers = array_on_disk([np.arange(1 << 16)], np.int64)
+    assert Process().num_fds() == before
+    assert not cache.exists()
+    assert (whole.words[-1], tags[-1], numbers[-1]) == (["EU", "rejects"], ["B-ORG", "O"], (1 << 16) - 1)
 
 
 def source(sentences: Iterator[Sentence]) -> Source:
@@ -72,6 +95,13 @@ def test_half_a_character_is_refused_with_its_place() -> None:
     items = (Sentence(["a", word], ["O", "O"], None, number) for number, word in enumerate(["b", "\ud800", "c"]))
     with pytest.raises(CorpusError, match=r"^1:1: the word '\\ud800' holds half a character"):
         read_whole(source(items), SchemeEvidence("auto"))
+
+
+def test_more_words_than_tables_can_number_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nerbench.tasks.data.arrow_cache.MOST_WORDS", 3)
+    for n, refused in ((3, nullcontext()), (4, pytest.raises(CorpusError, match="here: holds 4 words, more than 3;"))):
+        with refused:
+            read_whole(source(Sentence(["a"], ["O"], None, number) for number in range(n)), SchemeEvidence("auto"))
 
 
 def test_positions_do_not_depend_on_the_parts() -> None:
@@ -134,6 +164,7 @@ def test_sentences_leave_nothing_in_memory() -> None:
         sentences = (Sentence(["a"], ["O"], number // 15, number) for number in range(n * CHUNK))
         tracemalloc.start()
         whole = read_whole(source(sentences), SchemeEvidence("auto"))
+        gc.collect()
         held.append(tracemalloc.get_traced_memory()[0])
         tracemalloc.stop()
         assert whole.documents is not None
@@ -152,4 +183,4 @@ def test_an_array_on_disk_is_its_blocks(cache: Path, sizes: list[int]) -> None:
     assert all(0 < len(block) <= 1 << 16 for block in blocks_of(found))
     found.sort()
     assert found.tolist() == sorted(expected.tolist())
-    assert list(cache.iterdir()) == []
+    assert list(cache.glob("*")) == []

@@ -2,11 +2,17 @@
 
 import math
 from datetime import date, timedelta
+from types import SimpleNamespace
+from typing import cast
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.inference.canary import due
+from nerbench.tasks.inference.prediction import BLOCK
+from nerbench.tasks.inference.prediction_files import first_word
 
 SHARES = st.one_of(
     st.floats(0.005, 1.0),
@@ -32,3 +38,8 @@ def test_the_blocks_of_a_day_do_not_depend_on_the_run() -> None:
 
 def test_an_empty_corpus_has_none() -> None:
     assert due(date(2026, 11, 30), 0, 0.5) == []
+
+
+def test_words_are_numbered_in_more_than_32_bits() -> None:
+    corpus = cast(Corpus, SimpleNamespace(lengths=np.full(3 * BLOCK, 1 << 21, np.int32)))
+    assert [first_word(corpus, block) for block in range(3)] == [0, BLOCK << 21, BLOCK << 22]

@@ -144,6 +144,15 @@ def test_an_unpinned_tagger_is_cached_for_the_attempts_of_one_run_only(bench: Be
     assert write_and_count(run, evaluated, bench.config).predicted.pinned is False
 
 
+def test_a_run_in_between_does_not_change_what_the_next_attempt_scores(bench: Bench) -> None:
+    """Otherwise, its rows would differ from those of the first attempt, which are immutable."""
+    tagger = bench.tagger(pinned=False)
+    saved = bench.save(tagger)
+    first = bench.evaluate(tagger, "r")
+    bench.evaluate(tagger, "another")
+    assert bench.plan(saved, tagger, run_id="r").record == first
+
+
 def test_the_sentence_is_named_by_its_number_in_the_corpus(bench: Bench) -> None:
     """The 2,101st is in the second block."""
     predict = "self.seen = getattr(self, 'seen', 0)\nfor words in sentences:\n    self.seen += 1\n"

@@ -1,5 +1,6 @@
 """Errors and flips in the page: each is shown and marked, or the number left out is reported."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from report_site import EVIL, configuration, corpus, noisy, predict, record, run_of, score
 from scored_runs import end_run
 
+from nerbench.artifacts.errors import collected
 from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.analysis.errors import LONGEST
 from nerbench.tasks.report import error_browser
@@ -108,6 +110,19 @@ def test_a_sample_is_read_in_small_parts(nights: str, monkeypatch: pytest.Monkey
                 assert all(len(part) <= rows_in_part for part in sample.parts)
 
 
+def test_rows_are_counted_without_reading_them(nights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = str(shutil.copytree(nights, tmp_path / "copy"))
+    entry = read_model_scores(results, select_runs(results, []))[0]
+    n = StoredTable(results, "errors").rows(entry, ("kind",)).num_rows
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile.iter_batches", None)
+    assert StoredTable(results, "errors").count(entry) == n > 3
+    for path in Path(results, "errors").rglob("*.parquet"):
+        path.write_bytes(path.read_bytes()[:-1])
+    with collected() as problems:
+        assert StoredTable(results, "errors").count(entry) == 0
+    assert [str(one).endswith("it is not a Parquet file") for one in problems.values()] == [True]
+
+
 def error(text: str, gold: tuple[int, int, str] | None, pred: tuple[int, int, str] | None) -> dict[str, Any]:
     names = {"gold": gold or (None,) * 3, "pred": pred or (None,) * 3}
     found = {
@@ -148,7 +163,7 @@ def test_flips_carry_their_readings(nights: str, monkeypatch: pytest.MonkeyPatch
     entries = entries_of(nights)
     judged = read_results(nights, "gate").to_pylist()
     baselines = find_baselines(nights, list(entries.values()), judged)
-    compared = {at: compare(nights, entries[at], one) for at, one in baselines.items()}
+    compared = compare(nights, list(entries.values()), baselines)
     found = packed_flips(compared, text=True)
     data = unpacked(found.text)
     expected = [flip for one in compared.values() for flip in one.flips]

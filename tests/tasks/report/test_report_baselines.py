@@ -1,8 +1,9 @@
 """The baseline of each model: that of the gate, or the model itself in the previous run."""
 
+import errno
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from reading import plain
@@ -39,8 +40,7 @@ def test_flips_are_those_of_the_gate(nights: str) -> None:
     entries = of_night(nights, 2)
     judged = read_results(nights, "gate").to_pylist()
     found = find_baselines(nights, entries, judged)
-    for at, baseline in found.items():
-        compared = compare(nights, entries[at], baseline)
+    for at, compared in compare(nights, entries, found).items():
         rows = [row for row in judged if row["artifact_id"] == entries[at].about["artifact_id"]]
         if rows and entries[at].is_own_gold:
             expected = {kind: rows[0][kind] for kind in ("gained", "lost", "changed")}
@@ -94,6 +94,21 @@ def test_unreadable_predictions_are_reported(ungated: str, tmp_path: Path) -> No
     line, _ = build(results, ["night-3"]).verdict.lines
     assert line.status == "unsure"
     assert line.text.startswith("what flipped since the run of 2030-01-02 is not known: ")
+
+
+def test_flips_without_room_are_reported(ungated: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything else in the report is in the results already."""
+
+    def full(**options: Any) -> IO[bytes]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("nerbench.tasks.comparison.flips._IN_MEMORY", 1 << 12)  # more than a file without flips
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    line, new = build(ungated, ["night-3"]).verdict.lines
+    assert line.status == "unsure"
+    assert line.text.startswith("what flipped since the run of 2030-01-02 is not known: ")
+    assert "No space left on device" in line.text
+    assert new.text.startswith("nothing to compare with, F1 ")
 
 
 def test_several_runs_are_one_report_of_the_newest_scores(ungated: str) -> None:

@@ -47,6 +47,12 @@ class Around:
         ]
 
 
+def test_differences_of_counts_can_be_negative() -> None:
+    counts = count([paired([["B-PER", "O", "B-PER"]], [["B-PER", "O", "O"]], [0])])
+    (row,) = score(counts[:1], "PER", metrics=[own(lambda sums: sums.n_pred - sums.n_gold)])
+    assert row["value"] == -1
+
+
 def test_a_row_identifies_its_number() -> None:
     counts = count([paired([["B-PER", "O", "B-LOC"]], [["B-PER", "B-PER", "I-LOC"]], [0])], modes=EVERY_MODE)
     assert score(counts[:1], "PER")[0] == {

@@ -1,0 +1,60 @@
+"""The next attempt of a run in which one of two annotations failed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbench.artifacts.errors import InputError, RunFailedError
+from nerbench.artifacts.tables.tables import read_results
+from nerbench.tasks.analysis import analysis
+from nerbench.tasks.config import Config
+from nerbench.tasks.results import rows
+from nerbench.tasks.run_identity import Run, utc_now
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def two_golds(config: Config, finished: dict[str, Any], tmp_path: Path) -> Config:
+    other = tmp_path / "other.txt"
+    other.write_text(Path(config.datasets[0].files["test"]).read_text().replace("Paris B-LOC", "Paris O"))
+    golds = [{"name": "second", "dataset": "own", "file": str(other)}]
+    return Config.model_validate(config.model_dump() | {"golds": golds, "results": str(tmp_path / "results")})
+
+
+@pytest.mark.parametrize(
+    ("at_fault", "module", "step"), [("second", rows, "count_predictions"), ("own", analysis, "write_analysis")]
+)
+def test_the_next_attempt_completes_the_scores(
+    two_golds: Config, monkeypatch: pytest.MonkeyPatch, at_fault: str, module: Any, step: str
+) -> None:
+    from nerbench.flows.benchmark import benchmark
+
+    attempt, step_of = 1, getattr(module, step)
+
+    def fail(*arguments: Any, **options: Any) -> Any:
+        golds = [getattr(one, "gold_name", None) or (isinstance(one, dict) and one["gold"]) for one in arguments]
+        if attempt == 1 and at_fault in golds:
+            raise InputError("gold", "cannot be scored", "try again")
+        return step_of(*arguments, **options)
+
+    monkeypatch.setattr(module, step, fail)
+    monkeypatch.setattr(
+        "nerbench.flows.run_context.current_run",
+        lambda results: Run(
+            run_id="r", flow="benchmark", date="2030-01-02", started_at=utc_now(), attempt=attempt, results=results
+        ),
+    )
+    with pytest.raises(RunFailedError, match="1 failed: tiny: gold: cannot be scored; try again") as caught:
+        benchmark(two_golds, models=["tiny"])
+    assert caught.value.summary is not None
+    (other,) = {"own", "second"} - {at_fault}
+    assert {row["gold"] for row in caught.value.summary["metrics"]} == {other}
+    assert {row["gold"] for row in read_results(two_golds.results, "metrics").to_pylist()} == {other}
+    attempt = 2
+    summary = benchmark(two_golds, models=["tiny"])
+    written = read_results(two_golds.results, "metrics")
+    assert written.num_rows == len(summary["metrics"]), "no row is there twice"
+    assert {row["gold"] for row in written.to_pylist()} == {"own", "second"}
+    assert len(summary["tables"]["metrics"]) == 2
