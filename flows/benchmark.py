@@ -79,11 +79,12 @@ def benchmark_models(recorder: RunRecorder, config: Config, artifacts: Sequence[
     """
     corpora = [tasks.read_corpus(config, dataset) for dataset in config.datasets]
     baselines = find_baselines(recorder, config, artifacts)
-    evaluated = evaluate_models(recorder, config, [*artifacts, *filter(None, baselines.values())], corpora)
+    own = [annotations[0] for annotations in corpora]
+    evaluated = evaluate_models(recorder, config, [*artifacts, *filter(None, baselines.values())], own)
     started = time.perf_counter()
-    score_models(recorder, config, evaluated)
+    score_models(recorder, config, evaluated, corpora)
     if config.metrics:
-        for artifact, (corpus, *_), _ in evaluated:
+        for artifact, corpus, _ in evaluated:
             score_user_metrics(recorder, config, artifact, corpus.dataset.name)
         run_functions(recorder, config, artifacts, corpora)
     for model in config.base_models:

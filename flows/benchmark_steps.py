@@ -14,7 +14,7 @@ from nerbench.tasks.analysis.analysis import Analysed
 from nerbench.tasks.analysis.user_scores import functions_over
 from nerbench.tasks.config import Config, ModelConfig
 from nerbench.tasks.data.corpus_refs import CorpusRef
-from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, Shard
+from nerbench.tasks.inference.evaluation_cache import Evaluated, EvaluationPlan, EvaluationRecord, Shard
 from nerbench.tasks.progress import milestones
 from nerbench.tasks.results.query import is_headline, place_of, score_in_words
 from nerbench.tasks.scoring.metrics import Row
@@ -22,20 +22,11 @@ from nerbench.tasks.scoring.seeds import seed_rows
 from nerbench.tasks.scoring.stored_predictions import Predicted
 
 
-class Evaluated(NamedTuple):
-    """One model's predictions on one data set, and the annotations to score them against."""
-
-    artifact: ArtifactRef
-    annotations: list[CorpusRef]
-    record: EvaluationRecord
-
-
 class Evaluation(NamedTuple):
     """The evaluation of one model on one data set."""
 
     artifact: ArtifactRef
-    annotations: list[CorpusRef]
-    """The annotations, the data set's own first; all have the same words."""
+    corpus: CorpusRef
     runs: list[range]
     """The blocks of each shard; empty if the corpus has no shards."""
 
@@ -44,19 +35,19 @@ class Planned(NamedTuple):
     """An evaluation after a look at the cache."""
 
     artifact: ArtifactRef
-    annotations: list[CorpusRef]
+    corpus: CorpusRef
     plan: EvaluationPlan
     shards: list[Shard]
     """One if the corpus has no shards, or if no inference is needed."""
 
 
 def evaluate_models(
-    recorder: RunRecorder, config: Config, artifacts: Sequence[ArtifactRef], corpora: Sequence[list[CorpusRef]]
+    recorder: RunRecorder, config: Config, artifacts: Sequence[ArtifactRef], corpora: Sequence[CorpusRef]
 ) -> list[Evaluated]:
-    """Predictions of every model, each once, on every data set. A failed model does not stop the others."""
+    """Predictions of every model, each once, on every corpus. A failed model does not stop the others."""
     distinct = {artifact.artifact_id: artifact for artifact in artifacts}.values()
-    cut = [(annotations, split(config, annotations[0])) for annotations in corpora]
-    waiting = [Evaluation(artifact, annotations, runs) for artifact in distinct for annotations, runs in cut]
+    cut = [(corpus, split(config, corpus)) for corpus in corpora]
+    waiting = [Evaluation(artifact, corpus, runs) for artifact in distinct for corpus, runs in cut]
     evaluated: list[Evaluated] = []
     while waiting:
         planned, waiting = plan_evaluations(recorder, config, waiting)
@@ -82,9 +73,9 @@ def plan_evaluations(
     planned: list[Planned] = []
     waiting = []
     run_id, keys = recorder.run.run_id, set()
-    lookups = [tasks.look_up.submit(artifact, corpus, config, run_id) for artifact, (corpus, *_), _ in evaluations]
+    lookups = [tasks.look_up.submit(artifact, corpus, config, run_id) for artifact, corpus, _ in evaluations]
     for evaluation, lookup in zip(evaluations, lookups, strict=True):
-        artifact, annotations, runs = evaluation
+        artifact, corpus, runs = evaluation
         with recorder.guard(artifact.name):
             plan = lookup.result()
             if plan.key in keys and not plan.record:
@@ -93,7 +84,7 @@ def plan_evaluations(
             shards = [Shard(record=plan.record)]
             if runs and not plan.record:
                 shards = tasks.find_shards(plan, runs, config.results)
-            planned.append(Planned(artifact, annotations, plan, shards))
+            planned.append(Planned(artifact, corpus, plan, shards))
             keys.add(plan.key)
     return planned, waiting
 
@@ -102,20 +93,20 @@ def carry_out_evaluations(recorder: RunRecorder, config: Config, planned: Sequen
     """Submit the shards of all evaluations one after another, and join those of each; cached ones need no worker."""
     submitted = (
         submit(LOCAL if shard.record else config.runner, tasks.evaluate, artifact, corpus, plan, shard, config.results)
-        for artifact, (corpus, *_), plan, shards in planned
+        for artifact, corpus, plan, shards in planned
         for shard in shards
     )
     work = bounded(submitted, config.runner.at_once)
     evaluated = []
-    for artifact, annotations, plan, shards in planned:
+    for artifact, corpus, plan, shards in planned:
         finished = list(islice(work, len(shards)))
         with recorder.guard(artifact.name):
             records = [EvaluationRecord.model_validate(shard.result()) for shard in finished]
             record = tasks.join_shards(plan, records, config.results) if len(shards) > 1 else records[0]
             seconds = sum(new.evaluate_s for new, shard in zip(records, shards, strict=True) if shard.record is None)
-            if annotations[0].perturbation is None:
+            if corpus.perturbation is None:
                 recorder.note_evaluation(artifact, None if plan.record else seconds)
-            evaluated.append(Evaluated(artifact, annotations, record))
+            evaluated.append(Evaluated(artifact, corpus, record))
     return evaluated
 
 
@@ -125,7 +116,7 @@ def check_canaries(recorder: RunRecorder, config: Config, planned: Sequence[Plan
     cached = [one for one in planned if one.plan.record and one.artifact.kind == "model"]
     submitted = (
         submit(config.runner, tasks.check_canary, recorder.run, artifact, corpus, plan, share)
-        for artifact, (corpus, *_), plan, _ in cached
+        for artifact, corpus, plan, _ in cached
     )
     for one, checked in zip(cached, bounded(submitted, config.runner.at_once), strict=True):
         with recorder.guard(f"{one.artifact.name} (canary)"):
@@ -141,14 +132,21 @@ class Scored(NamedTuple):
     analysed: PrefectFuture[Analysed]
 
 
-def score_models(recorder: RunRecorder, config: Config, evaluated: Sequence[Evaluated]) -> None:
+def score_models(
+    recorder: RunRecorder, config: Config, evaluated: Sequence[Evaluated], corpora: Sequence[Sequence[CorpusRef]]
+) -> None:
     """Store predictions, count matches with every annotation, and score all labels in parallel; then write the rows.
 
-    An annotation that fails does not stop the others.
+    An annotation that fails does not stop the others. `corpora`: the annotations of each data set, its own first.
     """
+    annotations = {own.dataset.name: (own, *others) for own, *others in corpora}
     submitted = [
-        list(filter(None, (submit_scores(recorder, config, artifact, record, corpus) for corpus in annotations)))
-        for artifact, annotations, record in evaluated
+        [
+            scored
+            for corpus in annotations[one.corpus.dataset.name]
+            if (scored := submit_scores(recorder, config, one._replace(corpus=corpus)))
+        ]
+        for one in evaluated
     ]
     for of_model in submitted:
         rows = [row for scored in of_model for row in finished_scores(recorder, scored)]
@@ -163,13 +161,11 @@ def score_models(recorder: RunRecorder, config: Config, evaluated: Sequence[Eval
                 milestones.info("%s: %s on %s", first.model, score_in_words(row), place_of(row))
 
 
-def submit_scores(
-    recorder: RunRecorder, config: Config, artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef
-) -> Scored | None:
+def submit_scores(recorder: RunRecorder, config: Config, evaluated: Evaluated) -> Scored | None:
     """Store and count the predictions of one model, then submit the scoring of all labels. None if it fails."""
     run, chunk = recorder.run, config.runner.cells_per_task
-    with recorder.guard(artifact.name):
-        predicted, counted = tasks.count(run, artifact, record, corpus, config)
+    with recorder.guard(evaluated.artifact.name):
+        predicted, counted = tasks.count(run, evaluated, config)
         recorder.note_predictions(predicted)
         analysed = tasks.analyse.submit(run, predicted, config.benchmark)
         parts = (counted.labels[at : at + chunk] for at in range(0, len(counted.labels), chunk))

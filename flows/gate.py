@@ -1,26 +1,15 @@
 """The gate: an unchanged model must predict the same as before, and no model may be worse than its baseline."""
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.benchmark_steps import evaluate_models
 from nerbench.flows.run_context import RunRecorder
 from nerbench.tasks import prefect_tasks as tasks
-from nerbench.tasks.comparison.quality_gate import (
-    Annotation,
-    absent_models,
-    annotation_of,
-    decide,
-    first_promotion,
-    is_improvement,
-    missing,
-    promotion,
-)
-from nerbench.tasks.config import Config, GateConfig, GateRule
+from nerbench.tasks.comparison.quality_gate import absent_models, by_annotation, first_promotion, judge, promotion
+from nerbench.tasks.config import Config, GateConfig
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.scoring.stored_predictions import Predicted
 
 Baselines = Mapping[str, ArtifactRef | None]
 """The baseline by artifact_id of the candidate; None for a model that is to be the first baseline."""
@@ -51,34 +40,17 @@ def hold_to_gate(recorder: RunRecorder, config: Config, artifacts: Sequence[Arti
     for name in absent_models(config, [artifact.name for artifact in artifacts]):
         with recorder.guard(f"gate, {name}"):
             raise RunFailedError("the store has no such model, which `models` names")
+    scored = by_annotation([*recorder.predicted, *recorder.perturbed])
     for artifact in artifacts:
         with recorder.guard(f"gate, {artifact.name}"):
-            has_baseline, baseline = artifact.artifact_id in baselines, baselines.get(artifact.artifact_id)
-            is_first = has_baseline and baseline is None
-            base = None if is_first else recorder.by_annotation(baseline.artifact_id if baseline else None)
-            predicted = recorder.by_annotation(artifact.artifact_id)
-            recorder.enforce(artifact.exact_name, judge(config, gate.rules, artifact, predicted, base))
-            if gate.promote and has_baseline:
-                promoted = promote(recorder, config, gate, artifact, baseline)
-                recorder.enforce(f"promotion of {artifact.exact_name}", promoted)
-
-
-def judge(
-    config: Config,
-    rules: Sequence[GateRule],
-    artifact: ArtifactRef,
-    predicted: Mapping[Annotation, Predicted],
-    base: Mapping[Annotation, Predicted] | None,
-) -> list[Row]:
-    """Apply rules to all data sets and annotations that they name. A comparison without scores fails.
-
-    `base`: the predictions of the baseline; None for a model that is to be the first one, which only needs scores.
-    """
-    rows = missing(config, rules, artifact, predicted)
-    if base is not None:
-        compared = (tasks.compare(config, rules, one, base.get(key)) for key, one in predicted.items())
-        rows = [*chain.from_iterable(compared), *rows]
-    return decide(config.gate or GateConfig(), rows)
+            baseline = baselines.get(artifact.artifact_id)
+            base = scored[baseline.artifact_id] if baseline else {}
+            is_first = baseline is None and artifact.artifact_id in baselines
+            rows = judge(config, artifact, scored[artifact.artifact_id], None if is_first else base, tasks.compare)
+            recorder.enforce(artifact.exact_name, rows)
+            if gate.promote and (baseline or is_first):
+                rows = promote(recorder, config, gate, artifact, baseline)
+                recorder.enforce(f"promotion of {artifact.exact_name}", rows)
 
 
 def promote(
@@ -86,14 +58,14 @@ def promote(
 ) -> list[Row]:
     """Move the alias of the baseline if the model is an improvement on the deciding split, or the first baseline."""
     if baseline is None:
-        tasks.promote(artifact.name, artifact.artifact_id, config.store, gate.baseline)
-        return [first_promotion(gate, artifact.name, artifact.artifact_id)]
-    if baseline.artifact_id == artifact.artifact_id:
+        rows = [first_promotion(gate, artifact)]
+    elif baseline.artifact_id == artifact.artifact_id:
         return []
-    decisive = judge_elsewhere(recorder, config, gate, artifact, baseline)
-    if is_promoted := is_improvement(decisive):
+    else:
+        rows = promotion(config, gate, judge_elsewhere(recorder, config, gate, artifact, baseline))
+    if any(row["promoted"] for row in rows):
         tasks.promote(artifact.name, artifact.artifact_id, config.store, gate.baseline)
-    return promotion(config, gate, decisive, is_promoted=is_promoted)
+    return rows
 
 
 def judge_elsewhere(
@@ -101,11 +73,9 @@ def judge_elsewhere(
 ) -> list[Row]:
     """The first rule, applied to the split that decides on promotion and each data set's own annotation."""
     benchmark = config.benchmark.model_copy(update={"split": gate.promote_on})
-    config = config.model_copy(update={"benchmark": benchmark, "golds": ()})
-    rules: list[GateRule] = [gate.rules[0].model_copy(update={"gold": None})]
-    corpora = [tasks.read_corpus(config, dataset) for dataset in config.datasets]
-    found: dict[str, dict[Annotation, Predicted]] = {artifact.artifact_id: {}, baseline.artifact_id: {}}
-    for one in evaluate_models(recorder, config, [artifact, baseline], corpora):
-        predicted = tasks.write_predictions(recorder.run, one.artifact, one.record, one.annotations[0], benchmark)
-        found[predicted.artifact_id][annotation_of(predicted)] = predicted
-    return judge(config, rules, artifact, found[artifact.artifact_id], found[baseline.artifact_id])
+    gate = gate.model_copy(update={"rules": (gate.rules[0].model_copy(update={"gold": None}),)})
+    config = config.model_copy(update={"benchmark": benchmark, "golds": (), "gate": gate})
+    corpora = [tasks.read_corpus(config, dataset)[0] for dataset in config.datasets]
+    evaluated = evaluate_models(recorder, config, [artifact, baseline], corpora)
+    scored = by_annotation(tasks.write_predictions(recorder.run, one, benchmark) for one in evaluated)
+    return judge(config, artifact, scored[artifact.artifact_id], scored[baseline.artifact_id], tasks.compare)

@@ -8,9 +8,9 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.benchmark_steps import evaluate_models
 from nerbench.flows.run_context import RunRecorder
 from nerbench.tasks import prefect_tasks as tasks
-from nerbench.tasks.comparison.robustness import Perturbed
 from nerbench.tasks.config import Config
 from nerbench.tasks.data.corpus_refs import CorpusRef
+from nerbench.tasks.inference.evaluation_cache import Evaluated
 
 log = logging.getLogger(__name__)
 
@@ -28,32 +28,30 @@ def measure_robustness(
     """
     started = time.perf_counter()
     named = any(rule.perturbation for rule in config.gate.rules) if config.gate else False
-    perturbable = [*artifacts, *filter(None, baselines.values())] if named else artifacts
-    models = {artifact.artifact_id: artifact for artifact in perturbable}
-    for name in dict.fromkeys(artifact.name for artifact in models.values() if artifact.kind == "predictions"):
+    models = [*artifacts, *filter(None, baselines.values())] if named else artifacts
+    for name in dict.fromkeys(artifact.name for artifact in models if artifact.kind == "predictions"):
         log.warning("%s: imported predictions are of the clean words only, so it has no robustness", name)
-    inferable = [artifact for artifact in models.values() if artifact.kind != "predictions"]
+    inferable = [artifact for artifact in models if artifact.kind != "predictions"]
     with recorder.guard("robustness"):
-        perturbed = [[one] for own, *_ in corpora for one in tasks.perturb_corpus(config, own)]
-        found: dict[tuple[str, str], list[Perturbed]] = {}
-        for artifact, (corpus, *_), record in evaluate_models(recorder, config, inferable, perturbed):
-            of_model = found.setdefault((artifact.artifact_id, corpus.dataset.name), [])
-            of_model.append(Perturbed(corpus, record))
-        for (artifact_id, dataset), evaluated in found.items():
-            score_perturbations(recorder, config, models[artifact_id], dataset, evaluated)
+        perturbed = [one for own, *_ in corpora for one in tasks.perturb_corpus(config, own)]
+        by_dataset: dict[tuple[str, str], list[Evaluated]] = {}
+        for evaluated in evaluate_models(recorder, config, inferable, perturbed):
+            key = evaluated.artifact.artifact_id, evaluated.corpus.dataset.name
+            by_dataset.setdefault(key, []).append(evaluated)
+        for of_dataset in by_dataset.values():
+            score_perturbations(recorder, config, of_dataset)
     recorder.add_seconds("robustness_s", time.perf_counter() - started)
 
 
-def score_perturbations(
-    recorder: RunRecorder, config: Config, artifact: ArtifactRef, dataset: str, perturbed: Sequence[Perturbed]
-) -> None:
+def score_perturbations(recorder: RunRecorder, config: Config, perturbed: Sequence[Evaluated]) -> None:
     """Score one model on the perturbations of one data set, if it has predictions for all of them and for the clean
     split; otherwise, the run has already failed."""
+    artifact, dataset = perturbed[0].artifact, perturbed[0].corpus.dataset.name
     own = [one for one in recorder.predictions(artifact.artifact_id, dataset) if one.gold == dataset]
     if not own or (config.robustness and len(perturbed) < len(config.robustness.perturbations)):
         return
     with recorder.guard(f"{artifact.name} (robustness)"):
-        scores = tasks.score_perturbed(recorder.run, artifact, own[0], perturbed, config)
+        scores = tasks.score_perturbed(recorder.run, own[0], perturbed, config)
         recorder.perturbed += scores.predicted
         recorder.robustness += scores.drops
         recorder.note(scores.tables)

@@ -29,7 +29,7 @@ from nerbench.artifacts.tables.compaction import pack_run
 from nerbench.artifacts.terminal_escaping import escape_logs
 from nerbench.flows.clone_check import require_imported
 from nerbench.tasks import prefect_tasks as tasks
-from nerbench.tasks.comparison.quality_gate import Annotation, annotation_of, refuse, undecided
+from nerbench.tasks.comparison.quality_gate import refuse, undecided
 from nerbench.tasks.config import Config
 from nerbench.tasks.config.user_code import explain
 from nerbench.tasks.run_identity import Run, utc_now
@@ -117,11 +117,6 @@ class RunRecorder:
     def predictions(self, artifact_id: str | None, dataset: str | None = None) -> list[Predicted]:
         """The scored predictions of a model (None: of no model), on one data set or all, for all annotations."""
         return [one for one in self.predicted if one.artifact_id == artifact_id and dataset in (None, one.dataset)]
-
-    def by_annotation(self, artifact_id: str | None) -> dict[Annotation, Predicted]:
-        """The scored predictions of a model for clean and for perturbed words; none of no model."""
-        found = (*self.predicted, *self.perturbed)
-        return {annotation_of(one): one for one in found if one.artifact_id == artifact_id}
 
     def enforce(self, name: str, rows: Sequence[Row]) -> None:
         """Record the verdicts of a gate. Raises RunFailedError if any of them failed."""

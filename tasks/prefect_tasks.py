@@ -25,12 +25,12 @@ from nerbench.tasks.analysis import analysis, user_scores
 from nerbench.tasks.as_task import STORAGE, Rows, as_task, from_store, gpu_slots
 from nerbench.tasks.child_process import Job
 from nerbench.tasks.comparison import quality_gate, reproducibility, robustness
-from nerbench.tasks.config import Config
+from nerbench.tasks.config import BenchmarkConfig, Config
 from nerbench.tasks.data import corpus_refs
 from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.data.label_matching import check_labels
 from nerbench.tasks.inference import canary, evaluation_cache, processes, sharding, tagger_evaluation
-from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, Shard
+from nerbench.tasks.inference.evaluation_cache import Evaluated, EvaluationPlan, Shard
 from nerbench.tasks.inference.prediction_files import n_blocks
 from nerbench.tasks.measuring import latency, speed_rows, subjects
 from nerbench.tasks.measuring.latency import Measurement
@@ -44,7 +44,7 @@ from nerbench.tasks.results import rescoring, rows, tracking
 from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring import score_predictions
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.scoring.score_predictions import CountedPredictions
+from nerbench.tasks.scoring.score_predictions import CountedPredictions, name_predictions
 from nerbench.tasks.scoring.stored_predictions import Predicted
 from nerbench.tasks.training import launch
 from nerbench.tasks.training.launch import TrainedModel, TrainingPlan
@@ -123,6 +123,11 @@ def _check_canary(run: Run, artifact: ArtifactRef, corpus: CorpusRef, plan: Eval
         return canary.check(artifact, words, plan, blocks, run.results)
 
 
+def _write_predictions(run: Run, evaluated: Evaluated, benchmark: BenchmarkConfig) -> Predicted:
+    """The `predictions` of a model for one annotation."""
+    return rows.write_predictions(run, name_predictions(run.results, evaluated, benchmark), benchmark)
+
+
 _ON_CORPUS = "{artifact.name} on {corpus.place}"
 read_corpus = as_task(corpus_refs.read_corpus, "read {dataset.name}", **STORAGE)
 perturb_corpus = as_task(corpus_refs.perturb_corpus, "perturb {clean.dataset.name}", **STORAGE)
@@ -132,9 +137,8 @@ find_shards = as_task(sharding.find_shards, "look up shards of {plan.model}", **
 evaluate = as_task(_evaluate, f"evaluate {_ON_CORPUS}{{shard.place}}", **STORAGE)
 join_shards = as_task(sharding.join_shards, "join the shards of {plan.model}", **STORAGE)
 check_canary = as_task(_check_canary, f"infer a share again: {_ON_CORPUS}")
-write_predictions = as_task(
-    rows.write_predictions, "write predictions of {artifact.name} against {corpus.gold_name}", **STORAGE
-)
+_AGAINST = "predictions of {evaluated.artifact.name} against {evaluated.corpus.gold_name}"
+write_predictions = as_task(_write_predictions, f"write {_AGAINST}", **STORAGE)
 
 
 def _labels_named(parameters: dict[str, Any]) -> str:
@@ -176,12 +180,7 @@ def _over(parameters: dict[str, Any]) -> str:
 
 
 _BESIDE_GOLD = "{predicted.model} against {predicted.gold}"
-count = as_task(
-    rows.write_and_count,
-    "write and count predictions of {artifact.name} against {corpus.gold_name}",
-    name="count",
-    **STORAGE,
-)
+count = as_task(rows.write_and_count, f"write and count {_AGAINST}", name="count", **STORAGE)
 score = as_task(_score, _labels_named, **STORAGE)  # type: ignore[arg-type] # Prefect's type asks for more than it uses
 score_user_metrics = as_task(_score_user_metrics, f"score {_BESIDE_GOLD}: custom metrics")
 run_functions = as_task(_run_functions, _over)  # type: ignore[arg-type] # as above
@@ -214,7 +213,7 @@ compare = as_task(
     **STORAGE,
 )
 score_perturbed = as_task(
-    robustness.score_perturbed, "score {artifact.name} on perturbed words of {clean.dataset}", **STORAGE
+    robustness.score_perturbed, "score {clean.model} on perturbed words of {clean.dataset}", **STORAGE
 )
 write_gate = as_task(rows.write_gate, "write the gate's verdicts on {name}", **STORAGE)
 

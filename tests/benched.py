@@ -21,9 +21,10 @@ from nerbench.tasks.config import Config
 from nerbench.tasks.data.corpus import load_splits
 from nerbench.tasks.data.corpus_refs import CorpusRef, describe
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
-from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
+from nerbench.tasks.inference.evaluation_cache import Evaluated, EvaluationRecord
 from nerbench.tasks.results.rows import write_predictions
 from nerbench.tasks.run_identity import Run
+from nerbench.tasks.scoring.score_predictions import NamedPredictions, name_predictions
 from nerbench.tasks.scoring.stored_predictions import Predicted
 
 LABELS = tag_vocabulary(TYPES)
@@ -74,7 +75,12 @@ class Benched(NamedTuple):
 
     def predicted(self) -> Predicted:
         """The `predictions` table of the first run."""
-        return write_predictions(run_of(self.results), self.artifact, self.record, self.ref, self.config.benchmark)
+        return write_predictions(run_of(self.results), self.named(), self.config.benchmark)
+
+    def named(self) -> NamedPredictions:
+        """The predictions with the tags of the corpus."""
+        evaluated = Evaluated(self.artifact, self.ref, self.record)
+        return name_predictions(self.results, evaluated, self.config.benchmark)
 
     def configured(self, **changes: Any) -> Config:
         """The configuration with other sections."""

@@ -141,7 +141,7 @@ def score(run: Run, predicted: Predicted, config: Config) -> None:
 def judge(run: Run, config: Config, candidate: Predicted, base: Predicted) -> list[dict[str, Any]]:
     """Write the rows of the gate."""
     gate = config.gate or GateConfig()
-    rows = decide(gate, measure_stored(config, gate.rules, candidate, base))
+    rows = decide(gate, measure_stored(config, candidate, base))
     write_gate(run, candidate.model, rows)
     return rows
 

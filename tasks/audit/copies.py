@@ -27,11 +27,11 @@ from nerbench.artifacts.store import LATEST, Store
 from nerbench.tasks.config import Config, DatasetConfig, GateConfig
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import CorpusRef, describe, open_corpus
-from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, carry_out, plan
-from nerbench.tasks.results.rows import metric_rows, write_metrics, write_predictions, write_run
+from nerbench.tasks.inference.evaluation_cache import Evaluated, EvaluationPlan, carry_out, plan
+from nerbench.tasks.results.rows import metric_rows, write_and_count, write_metrics, write_predictions, write_run
 from nerbench.tasks.run_identity import Run, utc_now
 from nerbench.tasks.scoring.counts import OVERALL
-from nerbench.tasks.scoring.score_predictions import count_predictions, score_counts
+from nerbench.tasks.scoring.score_predictions import name_predictions, score_counts
 from nerbench.tasks.scoring.stored_predictions import Predicted
 
 LEAST, MOST = 300, 3000
@@ -195,23 +195,23 @@ def look_up(copy: Copy, alias: str) -> EvaluationPlan:
     return plan(copy.artifact(alias), copy.corpus().words_sha256, config.benchmark, config.results)
 
 
-def evaluate(copy: Copy, alias: str) -> EvaluationRecord:
-    """The record of an evaluation: the cached one, or that of an inference."""
-    ref = copy.corpus()
-    return carry_out(look_up(copy, alias), copy.artifact(alias), open_corpus(ref), copy.config.results, ref=ref)
+def evaluate(copy: Copy, alias: str) -> Evaluated:
+    """An evaluation: the cached one, or that of an inference."""
+    artifact, ref = copy.artifact(alias), copy.corpus()
+    record = carry_out(look_up(copy, alias), artifact, open_corpus(ref), copy.config.results, ref=ref)
+    return Evaluated(artifact, ref, record)
 
 
 def predict(copy: Copy, run_id: str, alias: str) -> Predicted:
     """Store the predictions of an artifact, as a run does."""
-    record = evaluate(copy, alias)
-    return write_predictions(run_of(copy, run_id), copy.artifact(alias), record, copy.corpus(), copy.config.benchmark)
+    named = name_predictions(copy.config.results, evaluate(copy, alias), copy.config.benchmark)
+    return write_predictions(run_of(copy, run_id), named, copy.config.benchmark)
 
 
 def score(copy: Copy, run_id: str, alias: str) -> Predicted:
     """Store the predictions and overall scores of an artifact, and the run's row in `runs`."""
-    predicted, run, config = predict(copy, run_id, alias), run_of(copy, run_id), copy.config
-    record, corpus = evaluate(copy, alias), copy.corpus()
-    counted = count_predictions(config.results, copy.artifact(alias), record, corpus, config)
+    run, config = run_of(copy, run_id), copy.config
+    predicted, counted = write_and_count(run, evaluate(copy, alias), config)
     scored = score_counts(config.results, counted, OVERALL, config)
     write_metrics(run, predicted, metric_rows(run, predicted, scored))
     write_run(run, config, {}, "ok")
@@ -232,7 +232,7 @@ def run_of(copy: Copy, run_id: str) -> Run:
 
 
 def _require_different_tags(copy: Copy) -> None:
-    data = open_root(copy.config.results).read(evaluate(copy, BASELINE).path)
+    data = open_root(copy.config.results).read(evaluate(copy, BASELINE).record.path)
     tags = pq.read_table(io.BytesIO(data))["pred"].unique()
     if len(tags) < 2:
         remedy = "name a trained one: nerbench doctor --audit REF"

@@ -18,7 +18,7 @@ from nerbench.tasks.audit.copies import (
     score,
 )
 from nerbench.tasks.comparison.compare import Query, compare
-from nerbench.tasks.comparison.quality_gate import decide, describe, find_baseline, measure_stored, missing, refuse
+from nerbench.tasks.comparison.quality_gate import by_annotation, describe, find_baseline, judge, refuse
 from nerbench.tasks.comparison.reproducibility import changed
 from nerbench.tasks.comparison.scored_runs import find_scored_run
 from nerbench.tasks.config import GateConfig
@@ -33,15 +33,10 @@ SAME_AGAIN = "inferred again, the same tags as before"
 def quality_gate(copy: Copy) -> str:
     """Compare the candidate with its baseline by the rule of the gate; verdicts other than `pass` are remarks."""
     config = copy.config
-    gate = config.gate or GateConfig()
     candidate = copy.artifact(CANDIDATE)
-    baseline = find_baseline(gate, candidate.name, config.store)
-    scored = {one.artifact_id: one for one in (predict(copy, CURRENT, alias) for alias in copy.scored)}
-    mine = [one for one in scored.values() if one.artifact_id == candidate.artifact_id]
-    base = scored.get(baseline.artifact_id) if baseline else None
-    measured = [row for one in mine for row in measure_stored(config, gate.rules, one, base)]
-    measured += missing(config, gate.rules, candidate, [(one.dataset, one.gold, None) for one in mine])
-    rows = decide(gate, measured)
+    baseline = find_baseline(config.gate or GateConfig(), candidate.name, config.store)
+    scored = by_annotation(predict(copy, CURRENT, alias) for alias in copy.scored)
+    rows = judge(config, candidate, scored[candidate.artifact_id], scored[baseline.artifact_id] if baseline else {})
     refuse(rows)
     return "; ".join(describe(row) for row in rows if row["verdict"] != "pass")
 

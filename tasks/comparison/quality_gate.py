@@ -1,7 +1,8 @@
 """The quality gate: rules that compare a model with its baseline, and the verdicts and promotions that follow."""
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import chain
 
 from nerbench.artifacts.errors import InputError, RunFailedError
 from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef
@@ -31,6 +32,14 @@ def annotation_of(predicted: Predicted) -> Annotation:
     return predicted.dataset, predicted.gold, predicted.perturbation
 
 
+def by_annotation(predicted: Iterable[Predicted]) -> defaultdict[str, dict[Annotation, Predicted]]:
+    """Predictions by artifact id, and then by what they were scored against; empty for other artifacts."""
+    found: defaultdict[str, dict[Annotation, Predicted]] = defaultdict(dict)
+    for one in predicted:
+        found[one.artifact_id][annotation_of(one)] = one
+    return found
+
+
 def find_baseline(gate: GateConfig, model: str, store: str) -> ArtifactRef | None:
     """The baseline of a model: the target of the alias of its name, or the one reference for all models.
 
@@ -51,9 +60,7 @@ def find_baseline(gate: GateConfig, model: str, store: str) -> ArtifactRef | Non
     return found[0]
 
 
-def measure_stored(
-    config: Config, rules: Sequence[GateRule], candidate: Predicted, base: Predicted | None
-) -> list[Row]:
+def measure_stored(config: Config, candidate: Predicted, base: Predicted | None) -> list[Row]:
     """The rows of the rules for this data set and annotation, as input to `decide`. Raises CorruptArtifactError."""
     gate = config.gate or GateConfig()
     about = {
@@ -63,15 +70,15 @@ def measure_stored(
         "baseline_artifact_id": base and base.artifact_id,
         **{name: getattr(candidate, name) for name in ("dataset", "split", "gold", "perturbation")},
     }
-    here = annotation_of(candidate)
-    mine = {number: rule for number, rule in enumerate(rules, 1) if here in _annotations(config, rule)}
-    if not mine:
+    annotation = annotation_of(candidate)
+    rules = {number: rule for number, rule in enumerate(gate.rules, 1) if annotation in _annotations(config, rule)}
+    if not rules:
         return []
     if base is None:
         reason = "the baseline was not scored"
-        return [about | _row(gate, number, rule, {}, MISSING, reason) for number, rule in mine.items()]
+        return [about | _row(gate, number, rule, {}, MISSING, reason) for number, rule in rules.items()]
     counted = [count_to_compare(one, config) for one in (base, candidate)]
-    measured = measure(gate, mine, *counted, seed=seed_of(candidate.words_sha256, candidate.gold_sha256))
+    measured = measure(gate, rules, *counted, seed=seed_of(candidate.words_sha256, candidate.gold_sha256))
     if base.predictions_digest == candidate.predictions_digest:
         measured = [_identical(row) for row in measured]
     parts = (read_predictions(config.results, one.uri).parts(text=False, score=False) for one in (base, candidate))
@@ -80,14 +87,30 @@ def measure_stored(
     return [about | flipped | row for row in measured]
 
 
+def judge(
+    config: Config,
+    artifact: ArtifactRef,
+    predicted: Mapping[Annotation, Predicted],
+    base: Mapping[Annotation, Predicted] | None,
+    compare: Callable[[Config, Predicted, Predicted | None], list[Row]] = measure_stored,
+) -> list[Row]:
+    """Apply the rules to all data sets and annotations that they name. A comparison without scores fails.
+
+    `base`: the predictions of the baseline; None for a model that is to be the first one, which only needs scores.
+    """
+    rows = missing(config, artifact, predicted)
+    if base is not None:
+        compared = (compare(config, one, base.get(annotation)) for annotation, one in predicted.items())
+        rows = [*chain.from_iterable(compared), *rows]
+    return decide(config.gate or GateConfig(), rows)
+
+
 def decide(gate: GateConfig, rows: Sequence[Row]) -> list[Row]:
     """Rows of `gate`: all differences of one model, on every data set and annotation, with verdict and `failed`."""
     return [row | {"failed": _fails(gate, row)} for row in decided(rows, gate.confidence)]
 
 
-def missing(
-    config: Config, rules: Sequence[GateRule], artifact: ArtifactRef, judged: Collection[Annotation]
-) -> list[Row]:
+def missing(config: Config, artifact: ArtifactRef, predicted: Collection[Annotation]) -> list[Row]:
     """Rows for the annotations that the rules are about and that were not scored, as input to `decide`; the verdict is
     `missing`."""
     gate = config.gate or GateConfig()
@@ -96,34 +119,30 @@ def missing(
         about
         | {"dataset": dataset, "split": config.benchmark.split, "gold": gold, "perturbation": rule.perturbation}
         | _row(gate, number, rule, {}, MISSING, "there are no scores to be judged")
-        for number, rule in enumerate(rules, 1)
+        for number, rule in enumerate(gate.rules, 1)
         for dataset, gold, _ in _annotations(config, rule) or [(rule.dataset, rule.gold, None)]
-        if (dataset, gold, rule.perturbation) not in judged
+        if (dataset, gold, rule.perturbation) not in predicted
     ]
 
 
-def absent_models(config: Config, there: Collection[str]) -> list[str]:
-    """Configured models that are not in `there`, although the benchmark covers every model of the store."""
+def absent_models(config: Config, names: Collection[str]) -> list[str]:
+    """Configured models that are not in `names`, although the benchmark covers every model of the store."""
     if not any(reference.startswith("*") for reference in config.benchmark.models):
         return []
-    return [name for name in config.model_names if name not in there]
+    return [name for name in config.model_names if name not in names]
 
 
-def is_improvement(rows: Sequence[Row]) -> bool:
-    """Whether a number improved and none got worse."""
-    verdicts = {row["verdict"] for row in rows}
-    return "improvement" in verdicts and verdicts <= {"improvement", "pass"}
-
-
-def first_promotion(gate: GateConfig, model: str, artifact_id: str) -> Row:
+def first_promotion(gate: GateConfig, artifact: ArtifactRef) -> Row:
     """The row of `gate` for a model that got the alias of the baseline because no model had it."""
-    about = {"model": model, "artifact_id": artifact_id, "baseline": gate.baseline}
+    about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "baseline": gate.baseline}
     found = {"verdict": "pass", "failed": False, "promoted": True, "reason": "the first one with this alias"}
     return {"kind": "promotion", **about, **found}
 
 
-def promotion(config: Config, gate: GateConfig, decisive: Iterable[Row], *, is_promoted: bool) -> list[Row]:
-    """The rows of `gate` for the decision to move the baseline's alias or not."""
+def promotion(config: Config, gate: GateConfig, decisive: Sequence[Row]) -> list[Row]:
+    """The rows of `gate` for the decision to move the baseline's alias: if a number improved and none got worse."""
+    verdicts = {row["verdict"] for row in decisive}
+    is_promoted = "improvement" in verdicts and verdicts <= {"improvement", "pass"}
     reason = "decided on the reported split" if gate.promote_on == config.benchmark.split else None
     about = {"kind": "promotion", "failed": False, "promoted": is_promoted}
     return [row | about | {"reason": "; ".join(filter(None, (row["reason"], reason))) or None} for row in decisive]
@@ -136,8 +155,8 @@ def undecided(rows: Iterable[Row]) -> str:
 
 def refuse(rows: Iterable[Row]) -> None:
     """Raise RunFailedError with the text of every row that failed."""
-    if failed := [row for row in rows if row["failed"]]:
-        raise RunFailedError("; ".join(map(describe, failed)))
+    if failed := [describe(row) for row in rows if row["failed"]]:
+        raise RunFailedError("; ".join(failed))
 
 
 def describe(row: Row) -> str:

@@ -10,11 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.tasks.comparison.paired_differences import deltas
 from nerbench.tasks.config import Config
-from nerbench.tasks.data.corpus_refs import CorpusRef
-from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
+from nerbench.tasks.inference.evaluation_cache import Evaluated
 from nerbench.tasks.results.rows import metric_rows, write_and_count, write_perturbed_metrics, write_robustness
 from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring.counts import OVERALL, Counts, count_both_ways
@@ -28,13 +26,6 @@ from nerbench.tasks.statistics.resampling import seed_of
 _SAME = ("ci_low", "ci_high", "p_value", "detectable", "support", "reason")
 
 
-class Perturbed(NamedTuple):
-    """The finished evaluation of one model on one perturbed corpus."""
-
-    corpus: CorpusRef
-    record: EvaluationRecord
-
-
 class PerturbedScores(NamedTuple):
     """The scores of one model on all perturbations of one data set."""
 
@@ -45,17 +36,15 @@ class PerturbedScores(NamedTuple):
     """Locations of what was written, by table."""
 
 
-def score_perturbed(
-    run: Run, artifact: ArtifactRef, clean: Predicted, perturbed: Sequence[Perturbed], config: Config
-) -> PerturbedScores:
+def score_perturbed(run: Run, clean: Predicted, perturbed: Sequence[Evaluated], config: Config) -> PerturbedScores:
     """Write `predictions`, `metrics` and `robustness` of a model for all perturbations of a data set.
 
     The rows of `metrics` have all labels and modes, and no slices. Raises like `write_and_count` and `measure_drops`.
     """
     predicted: list[Predicted] = []
     rows: list[Row] = []
-    for corpus, record in perturbed:
-        one, counted = write_and_count(run, artifact, record, corpus, config)
+    for evaluated in perturbed:
+        one, counted = write_and_count(run, evaluated, config)
         scored = (row for label in counted.labels for row in score_counts(run.results, counted, label, config))
         rows += metric_rows(run, one, scored)
         predicted.append(one)
@@ -66,7 +55,7 @@ def score_perturbed(
 
 
 def measure_drops(
-    config: Config, clean: Predicted, perturbed: Sequence[Perturbed], predicted: Sequence[Predicted]
+    config: Config, clean: Predicted, perturbed: Sequence[Evaluated], predicted: Sequence[Predicted]
 ) -> list[Row]:
     """Rows of `robustness`, without the columns of the run: every perturbation of one model and data set.
 
@@ -98,7 +87,7 @@ def _is_strict_f1(one: Quantity) -> bool:
     return (one.mode, one.slice, one.metric.name) == ("strict", EVERYTHING, "f1") and one.average in {"micro", ""}
 
 
-def _about(clean: Predicted, one: Perturbed, predicted: Predicted) -> Row:
+def _about(clean: Predicted, one: Evaluated, predicted: Predicted) -> Row:
     perturbation = one.corpus.perturbation
     return {
         **{name: getattr(clean, name) for name in ("artifact_id", "model", "dataset", "split", "dtype")},

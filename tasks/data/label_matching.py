@@ -20,12 +20,6 @@ from nerbench.tasks.data.tag_schemes import (
 _NAMELESS = re.compile(r"LABEL_\d+")
 
 
-def benchmark_of(artifact: ArtifactRef, benchmark: BenchmarkConfig) -> BenchmarkConfig:
-    """The settings for one artifact: `label_map` contains all renamed types, from settings and manifest."""
-    own = benchmark.label_map_of.get(artifact.name, {})
-    return benchmark.model_copy(update={"label_map": {**benchmark.label_map, **artifact.label_map, **own}})
-
-
 def check_named_types(config: DatasetConfig, tags: Iterable[Tag | None]) -> None:
     """Raise CorpusError if `label_map` or `ignore_labels` of a data set names a type that none of its tags has."""
     types = sorted({tag.type for tag in tags if tag and tag.type})
@@ -37,42 +31,49 @@ def check_named_types(config: DatasetConfig, tags: Iterable[Tag | None]) -> None
 
 def check_labels(artifact: ArtifactRef, types: Collection[str], benchmark: BenchmarkConfig) -> None:
     """Check the labels in the manifest or `config.json` of an artifact without loading it. Raises LabelError."""
-    match_labels(artifact.name, artifact.labels, types, benchmark_of(artifact, benchmark))
+    match_labels(artifact, artifact.labels, types, benchmark)
 
 
-def match_labels(model: str, labels: Sequence[str], types: Collection[str], benchmark: BenchmarkConfig) -> TagReading:
-    """The meaning of a model's outputs in a corpus.
+def match_labels(
+    artifact: ArtifactRef, labels: Sequence[str], types: Collection[str], benchmark: BenchmarkConfig
+) -> TagReading:
+    """The meaning of a model's outputs in a corpus, which has the entity types `types` in all its splits.
 
-    Letters of BIOES and BILOU are read one by one: `S-` and `U-` as `B-`, `E-` and `L-` as `I-`. If a type has no
-    label that begins an entity, as in IOB1 and IO (`I-PER`, or the bare `PER`), an `I-` that does not continue an
-    entity begins one. A model may lack types of the corpus.
-
-    Args:
-        model: the model's name, for `labels_of` and messages.
-        labels: the model's labels by output index (`id2label`).
-        types: the entity types in all splits of the corpus.
-        benchmark: the keys `labels_of`, `label_map` and `ignore_labels`. They apply to several models, so they may name
-            types that this model lacks. `ignore_labels` may name whole labels without a letter, such as `X`.
-
-    Raises:
-        LabelError: labels have no names or are not tags, or have types, after renaming, that the corpus lacks.
+    A model may lack types of the corpus. Raises like `read_labels`, and LabelError if the model has types, after
+    renaming, that the corpus lacks.
     """
-    names = _named(model, labels, benchmark.labels_of.get(model))
-    ignored = _ignored(benchmark)
-    tags = dict(zip(labels, _split(model, names, ignored), strict=True)) | {OUTSIDE: Tag(OUTSIDE, "")}
-    reading = read_tags(
-        tags,
-        inside_begins=_lacks_a_beginning(tag for tag in tags.values() if tag.type not in ignored),
-        label_map=benchmark.label_map,
-        ignore_labels=ignored,
-    )
-    _check_types(model, set(entity_types(reading.tags.values())), set(types))
+    reading = read_labels(artifact, labels, benchmark)
+    _check_types(artifact.name, set(entity_types(reading.tags.values())), set(types))
     return reading
 
 
-def _ignored(benchmark: BenchmarkConfig) -> frozenset[str]:
-    outside = (kind for kind, name in benchmark.label_map.items() if name == OUTSIDE)
-    return frozenset((*benchmark.ignore_labels, *outside))
+def read_labels(artifact: ArtifactRef, labels: Sequence[str], benchmark: BenchmarkConfig) -> TagReading:
+    """The meaning of a model's outputs.
+
+    Letters of BIOES and BILOU are read one by one: `S-` and `U-` as `B-`, `E-` and `L-` as `I-`. If a type has no
+    label that begins an entity, as in IOB1 and IO (`I-PER`, or the bare `PER`), an `I-` that does not continue an
+    entity begins one.
+
+    Args:
+        artifact: the model, whose manifest may rename types.
+        labels: the model's labels by output index (`id2label`).
+        benchmark: the keys `labels_of`, `label_map`, `label_map_of` and `ignore_labels`. They apply to several models,
+            so they may name types that this model lacks. `ignore_labels` may name whole labels without a letter, such
+            as `X`.
+
+    Raises LabelError if labels have no names or are not tags.
+    """
+    model = artifact.name
+    label_map = {**benchmark.label_map, **artifact.label_map, **benchmark.label_map_of.get(model, {})}
+    ignored = frozenset((*benchmark.ignore_labels, *(kind for kind, name in label_map.items() if name == OUTSIDE)))
+    names = _named(model, labels, benchmark.labels_of.get(model))
+    tags = dict(zip(labels, _split(model, names, ignored), strict=True)) | {OUTSIDE: Tag(OUTSIDE, "")}
+    return read_tags(
+        tags,
+        inside_begins=_lacks_a_beginning(tag for tag in tags.values() if tag.type not in ignored),
+        label_map=label_map,
+        ignore_labels=ignored,
+    )
 
 
 def _named(model: str, labels: Sequence[str], declared: Sequence[str] | None) -> Sequence[str]:

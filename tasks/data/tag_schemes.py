@@ -231,6 +231,8 @@ class TagReading:
     """The original type of each label, empty for none: adjacent tags are compared before types are renamed."""
     left_open: Mapping[str, str]
     """The original type of the entity that each label leaves open for the next word; empty for none."""
+    label_map: Mapping[str, str]
+    """The new names of those original types that were renamed."""
 
     def read(self, labels: pa.DictionaryArray, starts: npt.NDArray[np.bool_]) -> pa.DictionaryArray:
         """The IOB2 tags of labels, one per word; `starts` is true at the first word of each sentence.
@@ -266,11 +268,13 @@ def read_tags(
         letter = "B" if tag.letter in BEGINNING else "I"
         tags[label] = OUTSIDE if outside else f"{letter}-{kind}"
         openings[label] = OUTSIDE if outside else f"{'B' if inside_begins else letter}-{kind}"
+    types = {label: tag.type for label, tag in labels.items()}
     return TagReading(
         tags=tags,
         openings=openings,
-        types={label: tag.type for label, tag in labels.items()},
+        types=types,
         left_open={label: _left_open(tag) for label, tag in labels.items()},
+        label_map={kind: name for kind, name in label_map.items() if kind in types.values()},
     )
 
 

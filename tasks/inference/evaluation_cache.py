@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import date as calendar_date
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 
@@ -91,6 +91,14 @@ class EvaluationRecord(Section):
     def path(self) -> str:
         """The path of the predictions, below the results."""
         return f"{self.folder}/{self.sha256}.parquet"
+
+
+class Evaluated(NamedTuple):
+    """One model's predictions on the words of a corpus, and the annotation to score them against."""
+
+    artifact: ArtifactRef
+    corpus: CorpusRef
+    record: EvaluationRecord
 
 
 def evaluation_folder(key: str) -> str:

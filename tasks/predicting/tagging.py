@@ -1,7 +1,7 @@
 """Predicts tags and entities of sentences with the same inference and entity extraction as the benchmark."""
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,8 +10,8 @@ from nerbench.artifacts.arrow_arrays import dictionary_array
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.tasks.config import BenchmarkConfig
-from nerbench.tasks.data.label_matching import benchmark_of, match_labels
-from nerbench.tasks.data.tag_schemes import OUTSIDE, TagReading, split_tag
+from nerbench.tasks.data.label_matching import read_labels
+from nerbench.tasks.data.tag_schemes import OUTSIDE, TagReading, entity_types
 from nerbench.tasks.inference.evaluation_key import settings_of
 from nerbench.tasks.inference.tagger_handles import tagger_handle
 from nerbench.tasks.predicting.text_reading import Sentence
@@ -77,13 +77,11 @@ class Reader(NamedTuple):
     mode: Mode
 
 
-def reader_of(model: str, labels: Sequence[str], benchmark: BenchmarkConfig, mode: Mode) -> Reader:
+def reader_of(artifact: ArtifactRef, labels: Sequence[str], benchmark: BenchmarkConfig, mode: Mode) -> Reader:
     """The reader for a model, whose labels are renamed and ignored as in the benchmark. Raises LabelError."""
-    names = benchmark.labels_of.get(model, labels)
-    types = _own_types(names, benchmark)
-    reading = match_labels(model, labels, types, benchmark)
+    reading = read_labels(artifact, labels, benchmark)
     outputs = labels if OUTSIDE in labels else (*labels, OUTSIDE)
-    return Reader(outputs, reading, sorted(types), mode)
+    return Reader(outputs, reading, entity_types(reading.tags.values()), mode)
 
 
 def tag_sentences(
@@ -119,21 +117,11 @@ def tag_with(
     handle: "ArtifactHandle[Tagger]", sentences: Iterable[Sentence], benchmark: BenchmarkConfig, mode: Mode = "strict"
 ) -> Iterator[TaggedSentence]:
     """Like `tag`, with a handle that keeps the model."""
-    name = handle.ref.name
-    benchmark = benchmark_of(handle.ref, benchmark)
-    reader = reader_of(name, handle.value.labels, benchmark, mode)
+    reader = reader_of(handle.ref, handle.value.labels, benchmark, mode)
     try:
         yield from tag_sentences(handle.value, reader, sentences, aggregation_strategy=benchmark.aggregation_strategy)
     except RunFailedError as error:
-        raise RunFailedError(f"{name}: {error}") from error
-
-
-def _own_types(names: Iterable[str], benchmark: BenchmarkConfig) -> Collection[str]:
-    """The entity types of a model's labels, after renaming. Labels may be bare types."""
-    kept = [name for name in names if name not in benchmark.ignore_labels]
-    lettered = {tag.type for name in kept if (tag := split_tag(name, "auto")) and tag.type}
-    types = lettered or {tag.type for name in kept if (tag := split_tag(name, "io")) and tag.type}
-    return {benchmark.label_map.get(one, one) for one in types if one not in benchmark.ignore_labels} - {OUTSIDE}
+        raise RunFailedError(f"{handle.ref.name}: {error}") from error
 
 
 def _of_block(pending: deque[Sentence], n_words: int) -> list[Sentence]:

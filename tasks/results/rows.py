@@ -22,9 +22,8 @@ from nerbench.artifacts.tables.tables import (
 )
 from nerbench.tasks.config import BenchmarkConfig, Config
 from nerbench.tasks.data.arrow_cache import Column
-from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.environment import environment, machine
-from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, keep_date
+from nerbench.tasks.inference.evaluation_cache import Evaluated, keep_date
 from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES
 from nerbench.tasks.run_identity import Run, utc_now
 from nerbench.tasks.scoring.metrics import Row
@@ -168,19 +167,9 @@ def write_seeds(run: Run, name: str, rows: Sequence[Row]) -> list[str]:
     return _complete(run, rows, "metrics", "seeds", name)
 
 
-def write_predictions(  # noqa: PLR0913, PLR0917 - whose predictions, and where they go
-    run: Run,
-    artifact: ArtifactRef,
-    record: EvaluationRecord,
-    corpus: CorpusRef,
-    benchmark: BenchmarkConfig,
-    named: NamedPredictions | None = None,
-) -> Predicted:
-    """Write the `predictions` of a model for one annotation, unless an earlier run did. Returns the location.
-
-    `named`: what `name_predictions` returns, if it has been called already.
-    """
-    named = named or name_predictions(run.results, artifact, record, corpus, benchmark)
+def write_predictions(run: Run, named: NamedPredictions, benchmark: BenchmarkConfig) -> Predicted:
+    """Write the `predictions` of a model for one annotation, unless an earlier run did. Returns the location."""
+    artifact, corpus, record = named.evaluated
     about = {
         "artifact_id": artifact.artifact_id,
         "words_sha256": corpus.words_sha256,
@@ -196,7 +185,7 @@ def write_predictions(  # noqa: PLR0913, PLR0917 - whose predictions, and where 
     known = (record.dates or {}).get(key)
     uri = find_once(run.results, "predictions", key, date=known.isoformat() if known else None)
     if uri is None:
-        rows = _prediction_rows(named, about, corpus, text=benchmark.text == "keep")
+        rows = _prediction_rows(named, about, text=benchmark.text == "keep")
         uri = write_table(run.results, "predictions", rows, date=run.date, key=key)
     if known != (date := calendar_date.fromisoformat(date_of(uri))):
         keep_date(open_root(run.results), record, key, date)
@@ -216,16 +205,14 @@ class Countable(NamedTuple):
     counted: CountedPredictions
 
 
-def write_and_count(
-    run: Run, artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, config: Config
-) -> Countable:
+def write_and_count(run: Run, evaluated: Evaluated, config: Config) -> Countable:
     """Write predictions unless an earlier run did, and count them; both read them once."""
-    named = name_predictions(run.results, artifact, record, corpus, config.benchmark)
-    predicted = write_predictions(run, artifact, record, corpus, config.benchmark, named)
-    return Countable(predicted, count_predictions(run.results, artifact, record, corpus, config, named))
+    named = name_predictions(run.results, evaluated, config.benchmark)
+    predicted = write_predictions(run, named, config.benchmark)
+    return Countable(predicted, count_predictions(run.results, named, config))
 
 
-def _prediction_rows(named: NamedPredictions, about: Mapping[str, str], corpus: CorpusRef, *, text: bool) -> pa.Table:
+def _prediction_rows(named: NamedPredictions, about: Mapping[str, str], *, text: bool) -> pa.Table:
     n = named.corpus.n_words
     first = np.zeros(n, np.int32)
     columns: dict[str, Any] = {name: pa.DictionaryArray.from_arrays(first, [value]) for name, value in about.items()}
@@ -233,8 +220,8 @@ def _prediction_rows(named: NamedPredictions, about: Mapping[str, str], corpus: 
     columns["text"] = Column.of(named.corpus.words).flat if text else pa.nulls(n)
     columns["gold_tag"] = Column.of(named.corpus.tags).flat
     columns["pred_tag"] = named.tags
-    if corpus.perturbation:
-        columns["perturbation"] = pa.repeat(corpus.perturbation.name, n)
+    if perturbation := named.evaluated.corpus.perturbation:
+        columns["perturbation"] = pa.repeat(perturbation.name, n)
     return pa.table(columns)
 
 

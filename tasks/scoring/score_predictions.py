@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 
 from nerbench.artifacts.digests import canonical_json, sha256_chunks, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError
-from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.memoized_reads import take
 from nerbench.artifacts.references import load_manifest
 from nerbench.artifacts.storage.open_root import open_root
@@ -25,9 +24,9 @@ from nerbench.tasks.data.alignment import Alignment
 from nerbench.tasks.data.arrow_cache import CHUNK, table_on_disk
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
-from nerbench.tasks.data.label_matching import benchmark_of, match_labels
+from nerbench.tasks.data.label_matching import match_labels
 from nerbench.tasks.data.tag_schemes import TagReading, entity_types, tag_vocabulary
-from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
+from nerbench.tasks.inference.evaluation_cache import Evaluated, EvaluationRecord
 from nerbench.tasks.inference.prediction_files import SCHEMA, Positions, digest_of, positions
 from nerbench.tasks.scoring.benchmark_functions import BenchmarkFunction, collect, collect_functions
 from nerbench.tasks.scoring.counts import (
@@ -120,13 +119,13 @@ class CountedPredictions(Section):
 class NamedPredictions(NamedTuple):
     """Predictions whose tags have the corpus's names."""
 
+    evaluated: Evaluated
     table: pa.Table
     """At least document, sentence, word, score."""
     tags: pa.ChunkedArray
     """One tag per word, in the corpus's names, in IOB2; a dictionary of strings."""
     digest: str
     corpus: Corpus
-    types: tuple[str, ...]
     label_map: str | None
     """Types of the model that were renamed, as canonical JSON; None if there are none."""
     unmapped: tuple[str, ...]
@@ -134,22 +133,18 @@ class NamedPredictions(NamedTuple):
 
     def parts(self) -> Iterator[TaggedWords]:
         """The words with both tags, from the start of the corpus."""
-        return from_corpus(self.corpus, self.tags, types=self.types, scores=self.table["score"])
+        return from_corpus(self.corpus, self.tags, types=self.evaluated.corpus.types, scores=self.table["score"])
 
 
-def name_predictions(
-    results: str, artifact: ArtifactRef, record: EvaluationRecord, ref: CorpusRef, benchmark: BenchmarkConfig
-) -> NamedPredictions:
+def name_predictions(results: str, evaluated: Evaluated, benchmark: BenchmarkConfig) -> NamedPredictions:
     """Read stored predictions of a model and rename their tags to those of the corpus.
 
     Raises:
         CorruptArtifactError: The stored file is not the one that was written.
         LabelError: The labels of model and corpus do not match.
     """
-    benchmark = benchmark_of(artifact, benchmark)
-    reading = match_labels(artifact.name, record.labels, ref.types, benchmark)
-    known = set(reading.types.values())
-    label_map = {kind: name for kind, name in benchmark.label_map.items() if kind in known}
+    artifact, ref, record = evaluated
+    reading = match_labels(artifact, record.labels, ref.types, benchmark)
     corpus = open_corpus(ref)
     with _stored(results, record) as stream, corrupt_if_unreadable(f"{record.path} below {results}"):
         if corpus.alignment:
@@ -159,12 +154,12 @@ def name_predictions(
                 table = table_on_disk(renamed_parts(file, reading, corpus), SCHEMA)
             tags = table["pred"]
     return NamedPredictions(
+        evaluated=evaluated,
         table=table,
         tags=tags,
         digest=digest_of(corpus, tags),
         corpus=corpus,
-        types=ref.types,
-        label_map=canonical_json(label_map).decode() if label_map else None,
+        label_map=canonical_json(reading.label_map).decode() if reading.label_map else None,
         unmapped=tuple(sorted({*ref.types} - {*entity_types(reading.tags.values())})),
     )
 
@@ -204,22 +199,14 @@ def renamed_parts(file: pq.ParquetFile, reading: TagReading, corpus: Corpus) -> 
         yield from rows.combine_chunks().to_batches()
 
 
-def count_predictions(  # noqa: PLR0913, PLR0917 - what is counted, and how
-    results: str,
-    artifact: ArtifactRef,
-    record: EvaluationRecord,
-    corpus: CorpusRef,
-    config: Config,
-    named: NamedPredictions | None = None,
-) -> CountedPredictions:
-    """Count stored predictions against one annotation, slice by slice, and keep the counts below the results.
+def count_predictions(results: str, named: NamedPredictions, config: Config) -> CountedPredictions:
+    """Count predictions against their annotation, slice by slice, and keep the counts below the results.
 
     Perturbed words are not sliced, because slices are about the words: `lower` leaves no entity in capitals.
 
-    `named`: what `name_predictions` returns, if it has been called already. Raises like `name_predictions`, and
-    InputError if a custom slice fails.
+    Raises InputError if a custom slice fails.
     """
-    named = named or name_predictions(results, artifact, record, corpus, config.benchmark)
+    artifact, corpus, _ = named.evaluated
     if named.unmapped:
         missed = ", ".join(named.unmapped)
         log.warning("%s: no label of it is %s of %s, which counts as missed", artifact.name, missed, corpus.gold_name)

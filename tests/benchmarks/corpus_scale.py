@@ -118,7 +118,7 @@ def score(config: Any, name: str) -> Row:
     from nerbench.artifacts.references import resolve_one
     from nerbench.tasks.analysis.analysis import analyse
     from nerbench.tasks.data.corpus_refs import describe
-    from nerbench.tasks.inference.evaluation_cache import plan
+    from nerbench.tasks.inference.evaluation_cache import Evaluated, plan
     from nerbench.tasks.results.rows import metric_rows, write_metrics, write_predictions, write_run
     from nerbench.tasks.run_identity import Run, utc_now
     from nerbench.tasks.scoring.score_predictions import count_predictions, name_predictions, score_counts
@@ -130,11 +130,11 @@ def score(config: Any, name: str) -> Row:
     laps["read corpus"] = time.process_time()
     record = plan(artifact, corpus.words_sha256, config.benchmark, results).record
     assert record, "the predictions are not cached"
-    named = name_predictions(results, artifact, record, corpus, config.benchmark)
+    named = name_predictions(results, Evaluated(artifact, corpus, record), config.benchmark)
     laps["read predictions"] = time.process_time()
-    predicted = write_predictions(run, artifact, record, corpus, config.benchmark, named)
+    predicted = write_predictions(run, named, config.benchmark)
     laps["write table"] = time.process_time()
-    counted = count_predictions(results, artifact, record, corpus, config, named)
+    counted = count_predictions(results, named, config)
     laps["count"] = time.process_time()
     scored = [row for label in counted.labels for row in score_counts(results, counted, label, config)]
     laps["intervals"] = time.process_time()

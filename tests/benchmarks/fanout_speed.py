@@ -130,8 +130,8 @@ def work(config: Any, night: int = 1) -> int:
     from nerbench.artifacts.references import resolve
     from nerbench.tasks.analysis.analysis import analyse
     from nerbench.tasks.data.corpus_refs import describe
-    from nerbench.tasks.inference.evaluation_cache import plan
-    from nerbench.tasks.results.rows import metric_rows, write_metrics, write_predictions
+    from nerbench.tasks.inference.evaluation_cache import Evaluated, plan
+    from nerbench.tasks.results.rows import metric_rows, write_and_count, write_metrics
     from nerbench.tasks.run_identity import Run, utc_now
     from nerbench.tasks.scoring import score_predictions
 
@@ -142,8 +142,7 @@ def work(config: Any, night: int = 1) -> int:
     for artifact in resolve("*@latest", config.store):
         found = plan(artifact, corpus.words_sha256, config.benchmark, config.results)
         assert found.record, "predictions are not cached"
-        predicted = write_predictions(run, artifact, found.record, corpus, config.benchmark)
-        counted = score_predictions.count_predictions(config.results, artifact, found.record, corpus, config)
+        predicted, counted = write_and_count(run, Evaluated(artifact, corpus, found.record), config)
         labelled = (score_predictions.score_counts(config.results, counted, label, config) for label in counted.labels)
         scored = metric_rows(run, predicted, chain.from_iterable(labelled))
         write_metrics(run, predicted, scored + analyse(run, predicted, config.benchmark).metrics)

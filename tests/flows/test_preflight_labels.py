@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from evaluation_records import artifact_ref
 
 from nerbench.artifacts.errors import LabelError
 from nerbench.artifacts.manifest import ArtifactRef
@@ -24,7 +25,7 @@ CORPUS = CorpusRef(dataset=DatasetConfig(name="own", files={"test": "t"}), split
 
 def model(name: str, *types: str) -> ArtifactRef:
     labels = ("O", *(f"{letter}-{kind}" for kind in types for letter in "BI"))
-    return ArtifactRef(name=name, artifact_id="a" * 64, model_sha256="b" * 64, uri="", labels=labels)
+    return artifact_ref(name, labels=labels)
 
 
 GOOD, BAD = model("good", "PER"), model("bad", "PERSON")
@@ -56,7 +57,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> RunRecorder:
 
 
 def test_one_of_several_models_fails_and_the_others_continue(recorder: RunRecorder) -> None:
-    evaluations = [Evaluation(one, [CORPUS], []) for one in (BAD, GOOD)]
+    evaluations = [Evaluation(one, CORPUS, []) for one in (BAD, GOOD)]
     planned, waiting = plan_evaluations(recorder, Config(), evaluations)
     assert [one.artifact for one in planned] == [GOOD]
     assert not waiting
@@ -66,7 +67,7 @@ def test_one_of_several_models_fails_and_the_others_continue(recorder: RunRecord
 
 def test_a_model_with_two_names_is_inferred_once(recorder: RunRecorder) -> None:
     other = GOOD.model_copy(update={"name": "other", "model_sha256": "c" * 64})
-    evaluations = [Evaluation(one, [CORPUS], []) for one in (GOOD, GOOD.model_copy(update={"name": "same"}), other)]
+    evaluations = [Evaluation(one, CORPUS, []) for one in (GOOD, GOOD.model_copy(update={"name": "same"}), other)]
     planned, waiting = plan_evaluations(recorder, Config(), evaluations)
     assert [one.artifact for one in planned] == [GOOD, other]
     assert waiting == [evaluations[1]]

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from typing import cast
 
 import pytest
+from evaluation_records import artifact_ref
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import TerminationSignal
 from prefect.states import State
 
 from nerbench.artifacts.errors import CorruptArtifactError, InputError, RunFailedError, StoreUnreachableError
-from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.commands.run import print_summary
 from nerbench.flows.request import returned
 from nerbench.flows.run_context import RunRecorder, recorded
@@ -80,9 +80,7 @@ def test_trained_models_are_recorded_apart_from_baselines() -> None:
 
     found = recorder()
     published = train_models(found, Config())
-    found.note_evaluation(
-        ArtifactRef(name="base", artifact_id="a" * 64, uri="there", model_sha256="b" * 64, labels=("O",)), None
-    )
+    found.note_evaluation(artifact_ref("base"), None)
     assert (len(found.artifacts), published) == (1, [])
 
 

@@ -95,7 +95,7 @@ REPAIRED = {"n_repaired": 0}
 @pytest.mark.parametrize("labels", ["all", ("LOC",)])
 def test_stored_predictions_give_the_rows_of_their_run(own: Benched, labels: Any) -> None:
     config = tagged(own, "builtin", "shape", labels=labels)
-    counted = count_predictions(own.results, own.artifact, own.record, own.ref, config)
+    counted = count_predictions(own.results, own.named(), config)
     before = [row for label in counted.labels for row in score_counts(own.results, counted, label, config)]
     after = score_stored(own.predicted(), config)
     assert [row | REPAIRED for row in after if row["metric"] not in CALIBRATION] == [row | REPAIRED for row in before]

@@ -147,7 +147,7 @@ def judged_again(results: Path, case: Case) -> list[Row]:
     base, again = (
         score(str(results), n, case.gold, case.baseline, documents=case.documents, version=n) for n in (1, 2)
     )
-    return decide(config.gate, measure_stored(config, config.gate.rules, again, base))
+    return decide(config.gate, measure_stored(config, again, base))
 
 
 @pytest.mark.parametrize("n_documents", [19, 1])

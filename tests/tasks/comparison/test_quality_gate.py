@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from evaluation_records import artifact_ref
 from pydantic import ValidationError
 from scored_runs import score
 from tagging import Sentences, counted, random_sentences
@@ -13,15 +14,15 @@ from tagging import Sentences, counted, random_sentences
 from nerbench.artifacts.errors import CorruptArtifactError, InputError, RunFailedError
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
 from nerbench.artifacts.store import Store
-from nerbench.tasks.comparison import paired_differences
+from nerbench.tasks.comparison import paired_differences, quality_gate
 from nerbench.tasks.comparison.quality_gate import (
     absent_models,
+    by_annotation,
     decide,
     describe,
     find_baseline,
     first_promotion,
     in_words,
-    is_improvement,
     measure,
     measure_stored,
     missing,
@@ -62,8 +63,8 @@ def judge(gate: GateConfig, base: Sequence[Counts], candidate: Sequence[Counts])
     return decide(gate, measure(gate, dict(enumerate(gate.rules, 1)), base, candidate, seed=1))
 
 
-def judge_stored(config: Config, rules: Sequence[GateRule], candidate: Predicted, base: Predicted | None) -> list[Row]:
-    return decide(config.gate or GateConfig(), measure_stored(config, rules, candidate, base))
+def judge_stored(config: Config, candidate: Predicted, base: Predicted | None) -> list[Row]:
+    return decide(config.gate or GateConfig(), measure_stored(config, candidate, base))
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_stored_predictions_are_compared(tmp_path: Path) -> None:
     config = config_of(tmp_path, {})
     base, candidate = scored(tmp_path, 1, BETTER, 1), scored(tmp_path, 2, BASE, 2)
     assert config.gate is not None
-    (row,) = judge_stored(config, config.gate.rules, candidate, base)
+    (row,) = judge_stored(config, candidate, base)
     assert (row["verdict"], row["failed"]) == ("regression", True)
     assert (row["artifact_id"], row["baseline_artifact_id"]) == (candidate.artifact_id, base.artifact_id)
     assert (row["model"], row["dataset"], row["gold"], row["split"]) == ("tagger", "own", "own", "test")
@@ -212,40 +213,44 @@ def test_stored_predictions_are_compared(tmp_path: Path) -> None:
 def test_identical_predictions_pass_however_few(tmp_path: Path) -> None:
     gold, predicted = GOLD[:4], BASE[:4]
     base, candidate = (score(str(tmp_path), n, gold, predicted, version=n) for n in (1, 2))
-    rules = (GateRule(), GateRule(label="EVENT"))
-    same, absent = judge_stored(config_of(tmp_path, {"on_undecided": "fail"}), rules, candidate, base)
+    config = config_of(tmp_path, {"on_undecided": "fail", "rules": [{}, {"label": "EVENT"}]})
+    same, absent = judge_stored(config, candidate, base)
     assert (same["verdict"], same["failed"], same["ci_low"], same["lost"]) == ("pass", False, None, 0)
     assert (absent["verdict"], absent["failed"]) == ("missing", True)
 
 
 def test_a_baseline_without_scores_fails(tmp_path: Path) -> None:
-    (row,) = judge_stored(config_of(tmp_path, {"promote": True}), (GateRule(),), scored(tmp_path, 1, BASE, 1), None)
+    (row,) = judge_stored(config_of(tmp_path, {"promote": True}), scored(tmp_path, 1, BASE, 1), None)
     assert (row["verdict"], row["failed"], row["reason"]) == ("missing", True, "the baseline was not scored")
+
+
+def test_a_first_model_only_needs_scores(tmp_path: Path) -> None:
+    config, one = config_of(tmp_path, {"promote": True}), scored(tmp_path, 1, BASE, 1)
+    first, found = artifact_ref("tagger", artifact_id=one.artifact_id), by_annotation([one])
+    assert quality_gate.judge(config, first, found[one.artifact_id], None) == []
+    for predicted in ({}, found["b" * 64]):
+        (row,) = quality_gate.judge(config, first, predicted, None)
+        assert (row["verdict"], row["reason"]) == ("missing", "there are no scores to be judged")
 
 
 def test_damaged_predictions_are_reported(tmp_path: Path) -> None:
     base, candidate = scored(tmp_path, 1, BETTER, 1), scored(tmp_path, 2, BASE, 2)
     Path(base.uri).write_bytes(Path(base.uri).read_bytes()[:-9])
     with pytest.raises(CorruptArtifactError):
-        judge_stored(config_of(tmp_path, {}), (GateRule(),), candidate, base)
+        judge_stored(config_of(tmp_path, {}), candidate, base)
 
 
 def test_rules_are_about_data_sets_and_annotations(tmp_path: Path) -> None:
     files = {"test": "nowhere"}
+    rules = [{}, {"gold": "old"}, {"dataset": "web", "label": "PER"}, {"dataset": "web", "gold": "old"}]
     config = config_of(
         tmp_path,
-        {},
+        {"rules": rules},
         datasets=[{"name": "own", "files": files}, {"name": "web", "files": files}],
         golds=[{"name": "old", "dataset": "own", "file": "nowhere"}],
     )
-    rules = (
-        GateRule(),
-        GateRule(gold="old"),
-        GateRule(dataset="web", label="PER"),
-        GateRule(dataset="web", gold="old"),
-    )
-    artifact = reference("tagger")
-    every = [(row["dataset"], row["gold"], row["label"]) for row in missing(config, rules, artifact, [])]
+    artifact = artifact_ref("tagger")
+    every = [(row["dataset"], row["gold"], row["label"]) for row in missing(config, artifact, [])]
     assert every == [
         ("own", "own", "overall"),
         ("web", "web", "overall"),
@@ -253,11 +258,11 @@ def test_rules_are_about_data_sets_and_annotations(tmp_path: Path) -> None:
         ("web", "web", "PER"),
         ("web", "old", "overall"),
     ]
-    rest = decide(GateConfig(), missing(config, rules, artifact, [("own", "own", None), ("own", "old", None)]))
+    rest = decide(GateConfig(), missing(config, artifact, [("own", "own", None), ("own", "old", None)]))
     assert [(row["dataset"], row["label"]) for row in rest] == [("web", "overall"), ("web", "PER"), ("web", "overall")]
     assert {(row["verdict"], row["failed"], row["split"]) for row in rest} == {("missing", True, "test")}
     base, candidate = (scored(tmp_path, n, BASE, n, gold_name="old") for n in (1, 2))
-    assert [row["gold"] for row in judge_stored(config, rules, candidate, base)] == ["old"]
+    assert [row["gold"] for row in judge_stored(config, candidate, base)] == ["old"]
 
 
 def test_missing_models_fail(tmp_path: Path) -> None:
@@ -269,10 +274,6 @@ def test_missing_models_fail(tmp_path: Path) -> None:
 
 
 # Baselines and promotion
-
-
-def reference(name: str, artifact_id: str = "a" * 64) -> ArtifactRef:
-    return ArtifactRef(name=name, artifact_id=artifact_id, model_sha256="b" * 64, uri="x", labels=("O",), store="s")
 
 
 @pytest.fixture
@@ -325,7 +326,8 @@ def test_one_baseline_for_all(published: tuple[str, ArtifactRef]) -> None:
     ],
 )
 def test_definition_of_an_improvement(verdicts: Sequence[str], expected: bool) -> None:
-    assert is_improvement([{"verdict": one} for one in verdicts]) is expected
+    rows = promotion(Config(), GateConfig(), [{"verdict": one, "reason": None} for one in verdicts])
+    assert [row["promoted"] for row in rows] == [expected] * len(verdicts)
 
 
 @pytest.mark.parametrize("on_reported", [False, True])
@@ -334,7 +336,7 @@ def test_a_promotion_records_its_split(tmp_path: Path, on_reported: bool) -> Non
     config = config_of(tmp_path, gate)
     assert config.gate is not None
     row = judged(BASE, BETTER) | {"model": "tagger", "baseline": "champion", "dataset": "own", "gold": "own"}
-    (found,) = promotion(config, config.gate, [row], is_promoted=True)
+    (found,) = promotion(config, config.gate, [row])
     assert (found["kind"], found["promoted"], found["failed"]) == ("promotion", True, False)
     assert found["reason"] == ("decided on the reported split" if on_reported else None)
     assert describe(found).startswith("tagger on own: became champion: overall strict F1 rose")
@@ -342,7 +344,7 @@ def test_a_promotion_records_its_split(tmp_path: Path, on_reported: bool) -> Non
 
 
 def test_the_first_promotion_is_reported() -> None:
-    assert describe(first_promotion(GateConfig(), "tagger", "a" * 64)) == (
+    assert describe(first_promotion(GateConfig(), artifact_ref("tagger"))) == (
         "tagger: became champion: the first one with this alias"
     )
 
@@ -376,12 +378,12 @@ def test_a_rule_about_perturbed_words_judges_predictions_for_these_only(tmp_path
     assert config.gate is not None
     base, candidate = scored(tmp_path, 1, BETTER, 1), scored(tmp_path, 2, BASE, 2)
     lower = [one.model_copy(update={"perturbation": "lower"}) for one in (base, candidate)]
-    (row,) = judge_stored(config, config.gate.rules, lower[1], lower[0])
+    (row,) = judge_stored(config, lower[1], lower[0])
     assert (row["rule"], row["perturbation"], row["verdict"]) == (2, "lower", "regression")
     assert describe(row).startswith("tagger on own (lower): regression: overall strict F1 fell")
     assert not is_headline(row)
-    (clean,) = judge_stored(config, config.gate.rules, candidate, base)
+    (clean,) = judge_stored(config, candidate, base)
     assert (clean["rule"], clean["perturbation"], is_headline(clean)) == (1, None, True)
     judged = [("own", "own", None), ("own", "own", "lower")]
-    (absent,) = missing(config, config.gate.rules, reference("tagger"), judged)
+    (absent,) = missing(config, artifact_ref("tagger"), judged)
     assert (absent["rule"], absent["perturbation"], absent["verdict"]) == (3, "ocr", "missing")

@@ -3,15 +3,16 @@
 from pathlib import Path
 
 import pytest
-from evaluation_records import evaluation_record
+from evaluation_records import artifact_ref, evaluation_record
 from scored_runs import score
 from tagging import Sentences, random_sentences, textbook
 
 from nerbench.tasks.comparison import paired_differences
-from nerbench.tasks.comparison.robustness import Perturbed, measure_drops
+from nerbench.tasks.comparison.robustness import measure_drops
 from nerbench.tasks.config import Config, DatasetConfig, Perturbation
 from nerbench.tasks.config.schema_robustness import PerturbationName
 from nerbench.tasks.data.corpus_refs import CorpusRef
+from nerbench.tasks.inference.evaluation_cache import Evaluated
 from nerbench.tasks.scoring.stored_predictions import Predicted
 
 GOLD = [sentence for seed in range(2) for sentence in random_sentences(seed, 60)[0]]
@@ -45,7 +46,7 @@ def f1(predicted: Sentences, label: str) -> float:
     return 2 * len(gold & found) / (len(gold) + len(found))
 
 
-def perturbed(name: PerturbationName, predicted: Predicted) -> Perturbed:
+def perturbed(name: PerturbationName, predicted: Predicted) -> Evaluated:
     digests = {"words_sha256": predicted.words_sha256, "gold_sha256": predicted.gold_sha256}
     ref = CorpusRef(
         dataset=DatasetConfig(name="own", files={"test": "x"}),
@@ -56,7 +57,7 @@ def perturbed(name: PerturbationName, predicted: Predicted) -> Perturbed:
         changed_sentences=3,
         **digests,
     )
-    return Perturbed(ref, evaluation_record(evaluate_s=1.5))
+    return Evaluated(artifact_ref("own"), ref, evaluation_record(evaluate_s=1.5))
 
 
 def test_drops_are_differences_of_f1_paired_by_document(tmp_path: Path) -> None:

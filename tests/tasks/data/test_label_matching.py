@@ -5,18 +5,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from evaluation_records import artifact_ref
 
 from nerbench.artifacts.errors import LabelError
-from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.tasks.config import BenchmarkConfig
-from nerbench.tasks.data.label_matching import benchmark_of, match_labels
+from nerbench.tasks.data.label_matching import match_labels, read_labels
 
 CONLL = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 
 
 def match(labels: list[str], types: set[str], predicted: str, **options: Any) -> list[str]:
     """The IOB2 tags of predicted labels, one per word, in sentences separated by `/`."""
-    reading = match_labels("tagger", labels, types, BenchmarkConfig.model_validate(options))
+    reading = match_labels(artifact_ref("tagger"), labels, types, BenchmarkConfig.model_validate(options))
     sentences = [sentence.split() for sentence in predicted.split("/")]
     starts = np.array([i == 0 for sentence in sentences for i, _ in enumerate(sentence)])
     words = pa.array([label for sentence in sentences for label in sentence])
@@ -44,20 +44,11 @@ def test_the_label_map_of_a_model_takes_precedence() -> None:
     benchmark = BenchmarkConfig(
         label_map={"PERSON": "X", "GPE": "X", "DATE": "X"}, label_map_of={"spacy": {"PERSON": "PER"}}
     )
-    spacy = ArtifactRef(
-        name="spacy",
-        artifact_id="a" * 64,
-        model_sha256="b" * 64,
-        uri="",
-        labels=("O", "B-PERSON", "B-GPE", "B-DATE"),
-        kind="tagger",
-        label_map={"PERSON": "Y", "GPE": "LOC", "DATE": "O"},
-    )
-    applied = benchmark_of(spacy, benchmark)
-    assert applied.label_map == {"PERSON": "PER", "GPE": "LOC", "DATE": "O"}
-    reading = match_labels("spacy", spacy.labels, {"PER", "LOC"}, applied)
-    assert [reading.openings[label] for label in spacy.labels] == ["O", "B-PER", "B-LOC", "O"]
-    assert benchmark_of(spacy.model_copy(update={"name": "other"}), benchmark).label_map["PERSON"] == "Y"
+    labels, label_map = ("O", "B-PERSON", "B-GPE", "B-DATE"), {"PERSON": "Y", "GPE": "LOC", "DATE": "O"}
+    reading = match_labels(artifact_ref("spacy", label_map=label_map), labels, {"PER", "LOC"}, benchmark)
+    assert reading.label_map == {"PERSON": "PER", "GPE": "LOC", "DATE": "O"}
+    assert [reading.openings[label] for label in labels] == ["O", "B-PER", "B-LOC", "O"]
+    assert read_labels(artifact_ref("other", label_map=label_map), labels, benchmark).label_map["PERSON"] == "Y"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +101,7 @@ def test_a_model_without_label_names_can_be_given_names() -> None:
 )
 def test_labels_that_do_not_fit(labels: list[str], types: set[str], message: str) -> None:
     with pytest.raises(LabelError) as caught:
-        match_labels("tagger", labels, types, BenchmarkConfig())
+        match_labels(artifact_ref("tagger"), labels, types, BenchmarkConfig())
     assert message in str(caught.value)
 
 
@@ -124,4 +115,4 @@ def test_labels_that_do_not_fit(labels: list[str], types: set[str], message: str
 def test_names_are_declared_for_all_outputs_or_none(labels: list[str], message: str) -> None:
     benchmark = BenchmarkConfig(labels_of={"tagger": ("O",)})
     with pytest.raises(LabelError, match=f"benchmark.labels_of.tagger: {message}"):
-        match_labels("tagger", labels, {"PER"}, benchmark)
+        match_labels(artifact_ref("tagger"), labels, {"PER"}, benchmark)

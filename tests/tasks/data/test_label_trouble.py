@@ -18,7 +18,7 @@ from nerbench.artifacts.errors import LabelError
 from nerbench.artifacts.references import resolve
 from nerbench.tasks.config import Config
 from nerbench.tasks.data.corpus_refs import describe, open_corpus
-from nerbench.tasks.inference.evaluation_cache import carry_out, plan
+from nerbench.tasks.inference.evaluation_cache import Evaluated, carry_out, plan
 from nerbench.tasks.scoring.score_predictions import NamedPredictions, count_predictions, name_predictions, score_counts
 
 Name = Callable[..., NamedPredictions]
@@ -75,8 +75,9 @@ def predictions(config: Config, folder: Path) -> NamedPredictions:
     (artifact,) = resolve(str(folder), config.store)
     planned = plan(artifact, ref.words_sha256, config.benchmark, config.results)
     record = carry_out(planned, artifact, open_corpus(ref), config.results)
-    count_predictions(config.results, artifact, record, ref, config)
-    return name_predictions(config.results, artifact, record, ref, config.benchmark)
+    named = name_predictions(config.results, Evaluated(artifact, ref, record), config.benchmark)
+    count_predictions(config.results, named, config)
+    return named
 
 
 @pytest.fixture
@@ -127,7 +128,9 @@ def test_an_io_model_begins_entities_where_types_change(relabel: Relabel, config
     (ref,) = describe(config, config.datasets[0])
     (artifact,) = resolve(str(folder), config.store)
     record = plan(artifact, ref.words_sha256, config.benchmark, config.results).record
-    counted = count_predictions(config.results, artifact, record, ref, config)
+    assert record is not None
+    named = name_predictions(config.results, Evaluated(artifact, ref, record), config.benchmark)
+    counted = count_predictions(config.results, named, config)
     rows = score_counts(config.results, counted, "overall", config)
     wanted = {"slice": "all", "metric": "f1", "average": "micro"}
     f1 = {row["mode"]: row["value"] for row in rows if wanted.items() <= row.items()}
@@ -146,7 +149,8 @@ def test_parts_of_a_corpus_make_no_difference(
         (artifact,) = resolve(str(folder), config.store)
         planned = plan(artifact, ref.words_sha256, config.benchmark, config.results)
         record = carry_out(planned, artifact, open_corpus(ref), config.results)
-        counted = count_predictions(config.results, artifact, record, ref, config)
+        named = name_predictions(config.results, Evaluated(artifact, ref, record), config.benchmark)
+        counted = count_predictions(config.results, named, config)
         results.append(counted.model_dump())
     assert results[0] == results[1]
 

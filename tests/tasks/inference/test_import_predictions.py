@@ -15,12 +15,12 @@ from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.config import Config
 from nerbench.tasks.data.corpus import load_splits
 from nerbench.tasks.data.corpus_refs import describe, open_corpus
-from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, Shard, carry_out, plan
+from nerbench.tasks.inference.evaluation_cache import Evaluated, EvaluationRecord, Shard, carry_out, plan
 from nerbench.tasks.inference.import_predictions import Imported, import_predictions
 from nerbench.tasks.results.export import Selection, export_table
 from nerbench.tasks.results.rows import write_predictions
 from nerbench.tasks.run_identity import Run, utc_now
-from nerbench.tasks.scoring.score_predictions import count_predictions, score_counts
+from nerbench.tasks.scoring.score_predictions import NamedPredictions, count_predictions, name_predictions, score_counts
 
 GOLD = [
     ["Anna B-PER", "Berg I-PER", "left O", "Oslo B-LOC"],
@@ -66,6 +66,10 @@ class Case:
         planned = plan(found.artifact, self.ref.words_sha256, self.config.benchmark, self.config.results)
         return carry_out(planned, found.artifact, open_corpus(self.ref), self.config.results)
 
+    def named(self, found: Imported) -> NamedPredictions:
+        evaluated = Evaluated(found.artifact, self.ref, self.evaluated(found))
+        return name_predictions(self.config.results, evaluated, self.config.benchmark)
+
     def tags(self, found: Imported) -> list[str]:
         record = self.evaluated(found)
         table = pq.read_table(Path(self.config.results) / record.path)
@@ -73,8 +77,7 @@ class Case:
         return tags
 
     def metrics(self, found: Imported) -> list[dict[str, Any]]:
-        record = self.evaluated(found)
-        counted = count_predictions(self.config.results, found.artifact, record, self.ref, self.config)
+        counted = count_predictions(self.config.results, self.named(found), self.config)
         return [
             row for label in counted.labels for row in score_counts(self.config.results, counted, label, self.config)
         ]
@@ -195,7 +198,7 @@ def test_an_export_imported_again_has_the_same_metrics(
     # Declared, because letters alone may also be those of IOB1.
     first = case.imported(conll(folder / "p.txt", retagged(*tags)), "first", scheme="iob2")
     run = Run(run_id="r", flow="", date="2030-01-01", results=case.config.results, started_at=utc_now(), attempt=1)
-    write_predictions(run, first.artifact, case.evaluated(first), case.ref, case.config.benchmark)
+    write_predictions(run, case.named(first), case.config.benchmark)
     export_table(case.config.results, "predictions", folder / "e.parquet", Selection())
     second = case.imported(str(folder / "e.parquet"), "second")
     assert case.tags(second) == case.tags(first) == tags

@@ -14,12 +14,11 @@ from nerbench.artifacts.references import load_manifest, resolve_one
 from nerbench.tasks.config import Config, TaggerConfig
 from nerbench.tasks.data.corpus_refs import CorpusRef, describe, open_corpus
 from nerbench.tasks.inference import canary
-from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, carry_out, plan
+from nerbench.tasks.inference.evaluation_cache import Evaluated, EvaluationPlan, EvaluationRecord, carry_out, plan
 from nerbench.tasks.inference.prediction import BLOCK
 from nerbench.tasks.inference.tagger_evaluation import SavedTagger, save_tagger
-from nerbench.tasks.results.rows import write_predictions
+from nerbench.tasks.results.rows import write_and_count
 from nerbench.tasks.run_identity import Run, utc_now
-from nerbench.tasks.scoring.score_predictions import count_predictions
 
 OTHERS = {"LOC": "LOC", "ORG": "ORG", "MISC": "MISC"}
 
@@ -141,7 +140,8 @@ def test_an_unpinned_tagger_is_cached_for_the_attempts_of_one_run_only(bench: Be
     run = Run(
         run_id="r", flow="benchmark", date="2030-01-01", started_at=utc_now(), attempt=1, results=bench.config.results
     )
-    assert write_predictions(run, saved.artifact, record, bench.ref, bench.config.benchmark).pinned is False
+    evaluated = Evaluated(saved.artifact, bench.ref, record)
+    assert write_and_count(run, evaluated, bench.config).predicted.pinned is False
 
 
 def test_a_run_in_between_does_not_change_what_the_next_attempt_scores(bench: Bench) -> None:
@@ -165,12 +165,11 @@ def test_scores_use_the_label_map_and_count_types_without_labels(bench: Bench) -
     predict = "for words in sentences: yield [(0, 2, 'PERSON', 0.75)] if words[0] == 'Anna' else []"
     tagger = bench.tagger(predict, init="self.labels = ['PERSON', 'DATE']", label_map={"PERSON": "PER", "DATE": "O"})
     record, saved = bench.evaluate(tagger), bench.save(tagger)
-    counted = count_predictions(bench.config.results, saved.artifact, record, bench.ref, bench.config)
-    assert {*counted.labels} == {"overall", "PER", "LOC", "ORG", "MISC"}
     run = Run(
         run_id="r", flow="benchmark", date="2030-01-01", started_at=utc_now(), attempt=1, results=bench.config.results
     )
-    predicted = write_predictions(run, saved.artifact, record, bench.ref, bench.config.benchmark)
+    predicted, counted = write_and_count(run, Evaluated(saved.artifact, bench.ref, record), bench.config)
+    assert {*counted.labels} == {"overall", "PER", "LOC", "ORG", "MISC"}
     assert (predicted.kind, predicted.n_unmapped, predicted.pinned) == ("tagger", 3, None)
     assert predicted.label_map == '{"DATE":"O","PERSON":"PER"}'
 

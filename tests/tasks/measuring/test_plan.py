@@ -5,20 +5,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from evaluation_records import artifact_ref
 from sweeping import tiny
 
 from nerbench.artifacts.errors import InputError
-from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.tasks.config import SpeedConfig
 from nerbench.tasks.inference import backends
 from nerbench.tasks.measuring.plan import Cell, Group, failure, plan, why_unavailable
 from nerbench.tasks.measuring.subjects import Subject
 
-DIGEST = "0" * 64
 STORED = Subject(
     name="stored",
-    artifact_id=DIGEST,
-    artifact=ArtifactRef(name="stored", artifact_id=DIGEST, model_sha256=DIGEST, uri="x", labels=("O",)),
+    artifact_id="a" * 64,
+    artifact=artifact_ref("stored"),
     positions=200,
 )
 BASE = STORED.model_copy(update={"name": "base", "headless": True})

@@ -6,12 +6,13 @@ from random import Random
 
 import pytest
 import torch
+from evaluation_records import artifact_ref
 from tiny_models import LABELS, WORDS, save_bag
 
 from nerbench.artifacts.references import resolve
 from nerbench.tasks.config import BenchmarkConfig, Config
 from nerbench.tasks.data.corpus_refs import describe, open_corpus
-from nerbench.tasks.inference.evaluation_cache import carry_out, plan
+from nerbench.tasks.inference.evaluation_cache import Evaluated, carry_out, plan
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.predicting.tagging import TaggedSentence, reader_of, tag_sentences
@@ -42,7 +43,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tagged(tagger: Tagger, path: Path, format: str | None = None) -> list[TaggedSentence]:
-    reader = reader_of("tagger", tagger.labels, BENCHMARK, "strict")
+    reader = reader_of(artifact_ref("tagger"), tagger.labels, BENCHMARK, "strict")
     sentences = open_source(str(path), format, "utf-8").sentences  # type: ignore[arg-type]
     return list(tag_sentences(tagger, reader, sentences, aggregation_strategy="first"))
 
@@ -59,7 +60,7 @@ def test_tags_are_those_of_the_benchmark(tagger: Tagger, model: Path, corpus: Pa
     (artifact,) = resolve(str(model), config.store)
     planned = plan(artifact, ref.words_sha256, config.benchmark, config.results)
     record = carry_out(planned, artifact, open_corpus(ref), config.results)
-    named = name_predictions(config.results, artifact, record, ref, config.benchmark)
+    named = name_predictions(config.results, Evaluated(artifact, ref, record), config.benchmark)
     found = tagged(tagger, corpus)
     assert [tag for one in found for tag in one.tags] == named.tags.to_pylist()
     assert [score for one in found for score in one.scores] == pytest.approx(named.table["score"].to_pylist(), abs=1e-6)
@@ -79,7 +80,7 @@ def test_text_and_conll_of_the_same_words_are_tagged_alike(tagger: Tagger, corpu
 def test_entities_follow_from_the_tags(tagger: Tagger, corpus: Path, mode: str) -> None:
     from tagging import textbook
 
-    reader = reader_of("tagger", tagger.labels, BENCHMARK, mode)  # type: ignore[arg-type]
+    reader = reader_of(artifact_ref("tagger"), tagger.labels, BENCHMARK, mode)  # type: ignore[arg-type]
     found = list(
         tag_sentences(tagger, reader, open_source(str(corpus), None, "utf-8").sentences, aggregation_strategy="first")
     )
@@ -103,11 +104,12 @@ def test_json_names_the_characters_of_words_and_entities(tagger: Tagger, tmp_pat
 
 def test_labels_of_a_model_are_renamed_as_in_the_benchmark() -> None:
     benchmark = BenchmarkConfig(label_map={"PERSON": "PER"}, ignore_labels=("DATE",))
+    model = artifact_ref("m")
     labels = ("O", "B-PERSON", "I-PERSON", "B-DATE", "I-DATE", "B-LOC", "I-LOC")
-    assert reader_of("m", labels, benchmark, "strict").types == ["LOC", "PER"]
-    assert reader_of("m", ("PER", "O"), BenchmarkConfig(), "strict").types == ["PER"]
+    assert reader_of(model, labels, benchmark, "strict").types == ["LOC", "PER"]
+    assert reader_of(model, ("PER", "O"), BenchmarkConfig(), "strict").types == ["PER"]
     nameless = BenchmarkConfig(labels_of={"m": ("B-PER", "O")})
-    assert reader_of("m", ("LABEL_0", "LABEL_1"), nameless, "strict").types == ["PER"]
+    assert reader_of(model, ("LABEL_0", "LABEL_1"), nameless, "strict").types == ["PER"]
 
 
 def test_blocks_of_any_size_are_put_together_again(

@@ -20,10 +20,10 @@ from nerbench.tasks.analysis.analysis import analyse
 from nerbench.tasks.comparison.reproducibility import changed
 from nerbench.tasks.config import Config
 from nerbench.tasks.data.corpus_refs import describe
-from nerbench.tasks.inference.evaluation_cache import plan
-from nerbench.tasks.results.rows import write_metrics, write_predictions, write_run
+from nerbench.tasks.inference.evaluation_cache import Evaluated, plan
+from nerbench.tasks.results.rows import metric_rows, write_and_count, write_metrics, write_run
 from nerbench.tasks.run_identity import Run, utc_now
-from nerbench.tasks.scoring.score_predictions import count_predictions, name_predictions, score_counts
+from nerbench.tasks.scoring.score_predictions import score_counts
 
 FEW, MANY = 8, 12
 """Enough models for a run to pack its tables."""
@@ -73,13 +73,11 @@ def night(config: Config, number: int, models: int) -> Counter[str]:
         for artifact in artifacts:
             record = plan(artifact, corpus.words_sha256, config.benchmark, results).record
             assert record is not None
-            read = name_predictions(results, artifact, record, corpus, config.benchmark)
-            predicted.append(write_predictions(run, artifact, record, corpus, config.benchmark, read))
-            counts = count_predictions(results, artifact, record, corpus, config, read)
-            analyse(run, predicted[-1], config.benchmark)
+            one, counts = write_and_count(run, Evaluated(artifact, corpus, record), config)
+            predicted.append(one)
+            analyse(run, one, config.benchmark)
             rows = [row for label in counts.labels for row in score_counts(results, counts, label, config)]
-            known = run.columns | predicted[-1].model_dump(exclude={"uri"}) | {"aggregation": "model"}
-            written.append(write_metrics(run, predicted[-1], [known | row for row in rows]))
+            written.append(write_metrics(run, one, metric_rows(run, one, rows)))
         assert changed(run, config, predicted) == []
         write_run(run, config, {}, "ok")
         unpacked = seen.copy()

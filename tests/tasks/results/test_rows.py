@@ -20,13 +20,19 @@ from nerbench.tasks.config import Config
 from nerbench.tasks.data import corpus_refs as corpora
 from nerbench.tasks.data.corpus_refs import CorpusRef, describe, open_corpus
 from nerbench.tasks.inference import loading as modeling
-from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, carry_out, plan
+from nerbench.tasks.inference.evaluation_cache import Evaluated, EvaluationRecord, carry_out, plan
 from nerbench.tasks.results import rows
 from nerbench.tasks.results.summary import read_run
 from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.score import ROW
-from nerbench.tasks.scoring.score_predictions import CountedPredictions, count_predictions, score_counts
+from nerbench.tasks.scoring.score_predictions import (
+    CountedPredictions,
+    NamedPredictions,
+    count_predictions,
+    name_predictions,
+    score_counts,
+)
 from nerbench.tasks.scoring.stored_predictions import Predicted, count_to_compare
 
 TAGS = [
@@ -66,16 +72,18 @@ class Bench(NamedTuple):
         found = plan(self.artifact, ref.words_sha256, self.config.benchmark, self.results)
         return carry_out(found, self.artifact, open_corpus(ref), self.results)
 
+    def named(self, ref: CorpusRef) -> NamedPredictions:
+        return name_predictions(self.results, Evaluated(self.artifact, ref, self.record(ref)), self.config.benchmark)
+
     def counted(self, ref: CorpusRef) -> CountedPredictions:
-        return count_predictions(self.results, self.artifact, self.record(ref), ref, self.config)
+        return count_predictions(self.results, self.named(ref), self.config)
 
     def scores(self, ref: CorpusRef) -> list[Row]:
         counted = self.counted(ref)
         return [row for label in counted.labels for row in score_counts(self.results, counted, label, self.config)]
 
     def predicted(self, ref: CorpusRef, **run: Any) -> Predicted:
-        benchmark = self.config.benchmark
-        return rows.write_predictions(self.run(**run), self.artifact, self.record(ref), ref, benchmark)
+        return rows.write_predictions(self.run(**run), self.named(ref), self.config.benchmark)
 
     def write_predictions(self, ref: CorpusRef, **run: Any) -> str:
         return self.predicted(ref, **run).uri
@@ -217,9 +225,8 @@ def test_an_annotation_with_other_words_is_scored_on_the_words_of_the_data_set(
     assert (second.words_sha256, second.n_unaligned) == (first_ref.words_sha256, None)
     path.write_text("\n".join([*lines[: -len(SENTENCES[-1])], "Qq B-PER", "Zz I-PER"]))
     second = own.refs()[1]
-    record = own.record(first_ref)
-    predicted = rows.write_predictions(own.run(), own.artifact, record, second, own.config.benchmark)
-    counted = count_predictions(own.results, own.artifact, record, second, own.config)
+    evaluated = Evaluated(own.artifact, second, own.record(first_ref))
+    predicted, counted = rows.write_and_count(own.run(), evaluated, own.config)
     scores = [row for label in counted.labels for row in score_counts(own.results, counted, label, own.config)]
     assert (predicted.n_unaligned, predicted.n_left_out) == (1, len(SENTENCES[-1]))
     assert f1(scores)["n_gold"] == 5 + 1

@@ -42,7 +42,7 @@ def scores(own: Benched) -> Callable[..., list[Row]]:
 
     def score(**sections: Any) -> list[Row]:
         config = own.configured(**sections)
-        counted = count_predictions(own.results, own.artifact, own.record, own.ref, config)
+        counted = count_predictions(own.results, own.named(), config)
         return [row for label in counted.labels for row in score_counts(own.results, counted, label, config)]
 
     return score
@@ -97,7 +97,7 @@ def test_a_slice_that_fails_names_the_line(own: Benched, tmp_path: Path) -> None
     file.write_text("def mine(words):\n    return 1 / 0\n")
     config = own.configured(slices=[{"name": "mine", "function": f"{file}:mine"}])
     with pytest.raises(InputError, match=r"slice mine: .*ZeroDivisionError.*slices\.py:2"):
-        count_predictions(own.results, own.artifact, own.record, own.ref, config)
+        count_predictions(own.results, own.named(), config)
 
 
 def test_numbers_have_intervals_or_a_reason(scores: Callable[..., list[Row]]) -> None:

@@ -50,7 +50,7 @@ def test_a_mode_that_a_rule_of_the_gate_names_is_counted(tmp_path: Path) -> None
 
 def test_they_are_the_counts_of_the_run_slice_by_slice(tmp_path: Path) -> None:
     own = benched(tmp_path, slices=[{"name": "sure", "where": "score > 0.8"}])
-    in_run = count_predictions(own.results, own.artifact, own.record, own.ref, own.config)
+    in_run = count_predictions(own.results, own.named(), own.config)
     before = counts_from_table(pq.read_table(Path(own.results, in_run.counts)))
     after, _ = count_stored(own.predicted(), own.config)
     kinds = [(one.level, one.mode, one.slice, one.labels, one.units) for one in before]
