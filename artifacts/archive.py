@@ -8,7 +8,6 @@ against the digest that names it before the store gets it, and an artifact is pu
 import hashlib
 import io
 import tarfile
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from nerbench.artifacts.aliases import Expected
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import ConflictError, CorruptArtifactError, InputError
 from nerbench.artifacts.manifest import MAX_MANIFEST_BYTES, ArtifactKey, Manifest, Record
+from nerbench.artifacts.scratch_folders import scratch_folder
 from nerbench.artifacts.signatures import MAX_SIGNATURE_BYTES, is_signature
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import room_for, temporary_sibling
@@ -72,11 +72,11 @@ def write_archive(store: Store, keys: Sequence[ArtifactKey], path: Path) -> Inde
         with (
             room_for(path),
             _created(unfinished) as archive,
-            tempfile.TemporaryDirectory(prefix="nerbench-") as scratch,
+            scratch_folder() as scratch,
         ):
             for key in keys:
                 manifest = store.manifest(key)
-                folder = Path(scratch) / key.artifact_id
+                folder = scratch / key.artifact_id
                 store.pull(key, folder)
                 for entry in manifest.files:
                     if (blob := blob_path(entry)) not in written:
@@ -105,8 +105,8 @@ def read_archive(store: Store, path: Path) -> ImportedArchive:
     root, done, index = open_root(store.url), [], None
     with (
         _opened(path) as archive,
-        tempfile.TemporaryDirectory(prefix="nerbench-") as scratch,
-        room_for(Path(scratch)),
+        scratch_folder() as scratch,
+        room_for(scratch),
         _damage_named(path, tarfile.TarError),  # the streams are read here
     ):
         for member, stream in _files(archive, path):
@@ -117,7 +117,7 @@ def read_archive(store: Store, path: Path) -> ImportedArchive:
                 index = _read_index(stream.read(_MAX_INDEX + 1), path)
             elif kind == "blob":
                 digest = member.name.rpartition("/")[2]
-                blob = Path(scratch) / digest
+                blob = scratch / digest
                 if _copied(stream, blob) != digest:
                     raise CorruptArtifactError(f"{path}: {member.name} does not have its digest")
                 root.upload(blob, member.name, digest)

@@ -13,7 +13,7 @@ from datetime import date as calendar_date
 from functools import partial
 from itertools import chain, repeat
 from threading import Lock
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -56,7 +56,6 @@ from nerbench.artifacts.transfers import in_parallel
 MANY_FILES = 50
 """Small files, each read in one or two milliseconds, up to which the dates of a search are read as a whole."""
 Filter = Condition
-T = TypeVar("T")
 _DATED = re.compile(r"/date=(\d{4}-\d{2}-\d{2})/")
 
 
@@ -139,7 +138,6 @@ def write_table(results_url: str, table: str, data: pa.Table | list[dict[str, An
         return path, None
 
     remembered = chain([True], repeat(False))  # looked up once in a run, and again if a file is gone
-
     path, changed = retry_if_compacted(lambda: _find_packed(root, day, key, remembered=next(remembered)), write)
     if changed:
         raise ConflictError(f"{root.uri(path)} exists with other content: {changed}")
@@ -151,9 +149,7 @@ def read_table_file(results_url: str, table: str, key: str, *, date: str) -> pa.
     root, day = open_root(results_url), _day(table, date)
 
     def read(packed: Packed | None, last: bool) -> pa.Table:
-        if packed is not None:
-            return packed.of(read_rows(root, packed.path))
-        return read_rows(root, f"{day.folder}/{key}.parquet")
+        return packed.of(read_rows(root, packed.path)) if packed else read_rows(root, f"{day.folder}/{key}.parquet")
 
     return retry_if_compacted(lambda: _find_packed(root, day, key, remembered=False), read)
 
@@ -312,10 +308,13 @@ def read_newest_first(  # noqa: PLR0913 - one parameter a bound of the search
 def _read_all(root: Root, query: _Query, days: Sequence[Live], *, last: bool) -> pa.Table:
     """The rows of all days. Damaged files are reported after everything else is read."""
     columns, declared, wanted = query.columns, _declared(query.table), query.wanted
-    read = partial(_read, root, query, wanted=wanted, last=last)
-    found = dict(_zipped(read, [path for day in days for path in (day.packed, *day.written) if path]))
+
+    def read(paths: list[str]) -> dict[str, pa.Table | CorruptArtifactError]:
+        return dict(zip(paths, in_parallel(partial(_read, root, query, wanted=wanted, last=last), paths), strict=True))
+
+    found = read([path for day in days for path in (day.packed, *day.written) if path])
     damaged = [day for day in days if isinstance(found.get(day.packed or ""), CorruptArtifactError)]
-    found |= dict(_zipped(read, [path for day in damaged for path in day.replaced]))
+    found |= read([path for day in damaged for path in day.replaced])
     parts, problems = _fitting(with_declared(pa.table({}), declared, wanted), found, query.matching)
     for day in days:
         for where, reason in day.problems.items():
@@ -346,10 +345,6 @@ def _fitting(
         except pa.ArrowException as error:
             problems[path] = error
     return parts, problems
-
-
-def _zipped(read: Callable[[str], T], paths: Sequence[str]) -> Iterable[tuple[str, T]]:
-    return zip(paths, in_parallel(read, paths), strict=True)
 
 
 def _read(

@@ -1,8 +1,6 @@
 """The vote of several models as an artifact of kind `predictions`, imported like predictions made elsewhere."""
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.scratch_folders import scratch_folder
 from nerbench.artifacts.store import Store
 from nerbench.tasks.comparison.agreement import Ratings, Shares, read_ratings
 from nerbench.tasks.data.corpus import Corpus
@@ -37,9 +36,9 @@ def import_ensemble(predicted: Sequence[Predicted], name: str, corpus: Corpus, s
         | {"sentence": ratings.sentence.astype("int32"), "word": range(len(found.tags))}
         | {"pred_tag": found.tags, "score": found.scores.astype("float32")}
     )
-    with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
+    with scratch_folder() as scratch:
         models = ", ".join(one.model for one in predicted)
-        file = Path(scratch) / f"vote of {models}"[:LONGEST_NAME]
+        file = scratch / f"vote of {models}"[:LONGEST_NAME]
         pq.write_table(table, file)
         return import_predictions(str(file), name, corpus, store, format="parquet")
 

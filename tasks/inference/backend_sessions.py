@@ -4,7 +4,6 @@ The graph is exported from the verified folder of a model into a temporary one, 
 """
 
 import logging
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 
 from nerbench.artifacts.errors import InputError, RunFailedError
+from nerbench.artifacts.scratch_folders import scratch_folder
 from nerbench.tasks.inference.backends import PROVIDERS, check_backend, export_graph
 from nerbench.tasks.inference.optimize import TOLERANCES, golden_inputs, one_by_one, together
 from nerbench.tasks.inference.quantized_linear import TOLERANCE as TOLERANCE_INT8
@@ -46,8 +46,8 @@ def use_backend(  # noqa: PLR0913, PLR0917 - the model, and what computes it
     another label.
     """
     check_backend(backend, tagger.device.type)
-    with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
-        path = graph or export_graph(folder, Path(scratch), backend, precision, tagger.window, name)
+    with scratch_folder() as scratch:
+        path = graph or export_graph(folder, scratch, backend, precision, tagger.window, name)
         if backend == "onnxruntime":
             model = onnx_model(path, tagger.device, tagger.model.config.num_labels)
         else:

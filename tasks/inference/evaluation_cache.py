@@ -8,7 +8,6 @@ parts of a divided corpus (`nerbench.tasks.inference.sharding`).
 
 import logging
 import platform
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import date as calendar_date
@@ -24,6 +23,7 @@ from nerbench.artifacts.malloc import trim_malloc
 from nerbench.artifacts.manifest import ArtifactRef, Digest
 from nerbench.artifacts.memoized_reads import sha256_and_hold
 from nerbench.artifacts.references import materialise
+from nerbench.artifacts.scratch_folders import scratch_folder
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import room_for
@@ -272,8 +272,8 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
             f"the worker {platform.node()} differs from the one that looked for predictions of {artifact.name} in "
             "device, processor, threads or versions; give a cluster workers of one kind"
         )
-    with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
-        path = Path(scratch) / "predictions.parquet"
+    with scratch_folder() as scratch:
+        path = scratch / "predictions.parquet"
         with room_for(path):
             if artifact.kind == "predictions":
                 copied = copy_predictions(path, artifact, corpus, blocks, on_progress)

@@ -4,7 +4,6 @@ The artifact's only file has the columns of a finished evaluation, in the blocks
 are kept as they were written, in IOB2: an `I-` that continues nothing stays one, and types keep their names.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
@@ -29,6 +28,7 @@ from nerbench.artifacts.manifest import (
     Provenance,
 )
 from nerbench.artifacts.references import load_manifest, pull
+from nerbench.artifacts.scratch_folders import scratch_folder
 from nerbench.artifacts.store import LATEST, Store, check_name
 from nerbench.artifacts.tables.parquet_bounds import bounded, corrupt_if_unreadable
 from nerbench.tasks.data.corpus import Corpus, read_whole
@@ -92,8 +92,8 @@ def import_predictions(  # noqa: PLR0913 - what is imported, and as what
     begins = recognised in BEGINS_WITH_I
     tags = read.tags(read_tags(labels, inside_begins=begins, label_map={}, ignore_labels=frozenset())).flat
     types = tuple(entity_types(tags.unique().to_pylist()))
-    with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
-        file = Path(scratch) / PREDICTIONS_FILE
+    with scratch_folder() as scratch:
+        file = scratch / PREDICTIONS_FILE
         join(file, _blocks(corpus, tags, np.array(found.scores, np.float32), tag_vocabulary(types)))
         manifest = Manifest(
             format_version=1,
@@ -105,7 +105,7 @@ def import_predictions(  # noqa: PLR0913 - what is imported, and as what
             imported=_source(path, format or format_of(path), corpus),
             label_map=dict(label_map or {}),
         )
-        artifact = store.publish_weightless(manifest, Path(scratch))
+        artifact = store.publish_weightless(manifest, scratch)
     n_invalid = 0 if begins else count_invalid(list(labels.values()), read.codes, read.starts)
     return Imported(artifact, corpus.n_words, types, n_invalid, recognised)
 
@@ -128,9 +128,9 @@ def copy_predictions(
             "predict these words, then run `nerbench predictions import` again",
         )
     labels, done = np.array(artifact.labels), 0
-    with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
-        pull(artifact, Path(scratch) / "pulled")
-        file = Path(scratch) / "pulled" / PREDICTIONS_FILE
+    with scratch_folder() as scratch:
+        pull(artifact, scratch / "pulled")
+        file = scratch / "pulled" / PREDICTIONS_FILE
         where = f"{artifact.name}: {PREDICTIONS_FILE}"
         with file.open("rb") as stream, corrupt_if_unreadable(where), bounded(stream) as stored:
             if stored.metadata.num_rows != corpus.n_words or stored.schema_arrow != SCHEMA:

@@ -14,11 +14,11 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from pkgutil import resolve_name
-from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import TYPE_CHECKING, Literal
 
 from nerbench.artifacts.errors import InputError, NerbenchError, RunFailedError, pass_interrupts
+from nerbench.artifacts.scratch_folders import scratch_folder
 from nerbench.tasks.child_process import GRACE_S, PARENT, Emit, Job, die_with_parent, ending, event_of, run_child, serve
 from nerbench.tasks.inference.hardware import device_type, processor
 
@@ -129,7 +129,7 @@ def _agent(job: Job, emit: Emit) -> Job:
 
     count = job["processes"]
     check_processes(count, device_type(job["device"].partition(":")[0], f"{job['field']}device"), job["field"])
-    with TemporaryDirectory(prefix="nerbench-") as folder, _forwarded(count, emit) as writers:
+    with scratch_folder() as folder, _forwarded(count, emit) as writers:
         os.environ |= {
             PARENT: str(os.getpid()),
             MEETING: f"{folder}/meeting",
@@ -146,7 +146,7 @@ def _agent(job: Job, emit: Emit) -> Job:
             rdzv_configs={"store_type": "file"},
             local_addr="127.0.0.1",
             max_restarts=0,
-            logs_specs=DefaultLogsSpecs(log_dir=folder),
+            logs_specs=DefaultLogsSpecs(log_dir=str(folder)),
             shutdown_timeout=int(GRACE_S),
         )
         try:

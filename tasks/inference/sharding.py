@@ -6,15 +6,14 @@ as an evaluation.
 """
 
 import logging
-import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import pyarrow as pa
 
 from nerbench.artifacts.digests import sha256_file, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.scratch_folders import scratch_folder
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.parquet_bounds import bounded, corrupt_if_unreadable
@@ -63,8 +62,8 @@ def join_shards(plan: EvaluationPlan, shards: Sequence[EvaluationRecord], result
     Raises CorruptArtifactError if a shard differs from the stored one, and FileNotFoundError if it is missing.
     """
     root = open_root(results)
-    with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
-        path = Path(scratch) / "predictions.parquet"
+    with scratch_folder() as scratch:
+        path = scratch / "predictions.parquet"
         digest = join(path, (block for shard in shards for block in _blocks(root, shard)))
         record = EvaluationRecord(
             key=plan.key,

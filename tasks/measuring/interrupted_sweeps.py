@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.local_copies import cache_folder
+from nerbench.artifacts.scratch_folders import scratch_folder
 from nerbench.tasks.child_process import Job
 from nerbench.tasks.environment import environment, installed, machine
 
@@ -72,7 +72,7 @@ def opened_journal() -> Iterator[Journal]:
             busy = "another sweep runs on this machine and disturbs the measurements"
             reason = busy if isinstance(error, BlockingIOError) else error
             log.warning("this sweep cannot be resumed if it is interrupted: %s", reason)
-            folder = Path(stack.enter_context(TemporaryDirectory(prefix="nerbench-sweep-")))
+            folder = stack.enter_context(scratch_folder())
         yield Journal(folder)
 
 

@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.references import materialise
+from nerbench.artifacts.scratch_folders import scratch_folder
 from nerbench.tasks.child_process import Emit, Job, run_child
 from nerbench.tasks.config import BenchmarkConfig, SpeedConfig
 from nerbench.tasks.inference.loading import resolve_device
@@ -101,12 +101,12 @@ def sweep(
 
     The status of a cell has its failure.
     """
-    with TemporaryDirectory(prefix="nerbench-sweep-") as scratch:
+    with scratch_folder() as scratch:
         shared = Shared(
             speed=speed,
             benchmark=benchmark,
             sentences=sentences,
-            scratch=Path(scratch),
+            scratch=scratch,
             folders=_folders(groups),
             journal=journal,
         )

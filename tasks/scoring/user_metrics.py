@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property, wraps
 from numbers import Real
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from nerbench.artifacts.errors import InputError, pass_interrupts
+from nerbench.artifacts.scratch_folders import scratch_folder
 from nerbench.tasks.config import EvaluateMetric
 from nerbench.tasks.config.user_code import explain
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
@@ -261,8 +261,8 @@ def evaluate_metric(module: ModuleType, config: EvaluateMetric) -> Metric:
 
     @wraps(own[0]._compute)
     def compute(predictions: Predictions, **arguments: Any) -> Any:
-        with TemporaryDirectory(prefix="nerbench-") as cache:
-            metric = own[0](cache_dir=cache)
+        with scratch_folder() as cache:
+            metric = own[0](cache_dir=str(cache))
             metric.download_and_prepare()
             for part in predictions.parts():
                 metric.add_batch(**_batch(metric.features, part))

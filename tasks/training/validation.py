@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from transformers import EvalPrediction
 
+from nerbench.artifacts.scratch_folders import scratch_folder
 from nerbench.tasks.data.tag_schemes import entity_types
 from nerbench.tasks.inference.prediction import BATCH_PIECES, batches
 from nerbench.tasks.scoring.counts import OVERALL, count
@@ -52,8 +52,8 @@ def evaluate_scores(predictions: Sentences, references: Sentences) -> dict[str, 
     """
     from nerbench.tasks.metrics.nerbench_entities.nerbench_entities import NerbenchEntities
 
-    with TemporaryDirectory(prefix="nerbench-") as cache:
-        metric = NerbenchEntities(cache_dir=cache)
+    with scratch_folder() as cache:
+        metric = NerbenchEntities(cache_dir=str(cache))
         tags = {"predictions": predictions, "references": references}
         strict, conlleval = (metric.compute(**tags, mode=mode, zero=0.0) for mode in ("strict", "conlleval"))
     pairs = [pair for each in zip(predictions, references, strict=True) for pair in zip(*each, strict=True)]

@@ -1,0 +1,55 @@
+"""Temporary folders for predictions, ONNX graphs and other large files.
+
+A process that is killed cannot remove its folder; the next process that needs one does. A process locks its folder as
+long as it lives.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_PREFIX = "nerbench-scratch-"
+_NAME = re.compile(rf"{_PREFIX}[a-z0-9_]{{8}}")
+_YOUNG_S = 60.0
+"""A younger folder may be one that its process has not locked yet."""
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A new folder, which is removed at the end. First removes the folders of killed processes."""
+    import fcntl  # which Windows lacks
+
+    _remove_abandoned(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
+        descriptor = os.open(name, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # a file system without locks: such folders are never removed
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+            yield Path(name)
+        finally:
+            os.close(descriptor)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for path in parent.iterdir():
+        if _NAME.fullmatch(path.name):
+            with suppress(OSError):  # removed by another process, a link, or another user's
+                _remove_unlocked(path)
+
+
+def _remove_unlocked(path: Path) -> None:
+    import fcntl
+
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        found = os.fstat(descriptor)
+        if found.st_uid == os.getuid() and time.time() - found.st_mtime > _YOUNG_S:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path)
+    finally:
+        os.close(descriptor)

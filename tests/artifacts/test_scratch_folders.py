@@ -1,0 +1,77 @@
+"""Temporary folders: removed at the end, also after an error, and after a kill by the next process that needs one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nerbench.artifacts.scratch_folders import scratch_folder
+
+HOLD = """
+from nerbench.artifacts.scratch_folders import scratch_folder
+with scratch_folder() as folder:
+    (folder / "graph.onnx").write_text("large")
+    print(folder, flush=True)
+    input()
+"""
+
+
+@pytest.fixture(autouse=True)
+def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    return tmp_path
+
+
+def aged(folder: Path) -> Path:
+    past = time.time() - 3600
+    os.utime(folder, (past, past))
+    return folder
+
+
+@pytest.mark.parametrize("error", [None, ValueError()])
+def test_a_folder_is_removed_at_the_end(parent: Path, error: Exception | None) -> None:
+    try:
+        with scratch_folder() as folder:
+            (folder / "file").write_text("x")
+            assert [*parent.iterdir()] == [folder]
+            if error:
+                raise error
+    except ValueError:
+        pass
+    assert [*parent.iterdir()] == []
+
+
+def test_the_folder_of_a_killed_process_is_removed_and_that_of_a_live_one_stays(parent: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process:
+        theirs = aged(Path(process.stdout.readline().strip()))
+        with scratch_folder():
+            assert (theirs / "graph.onnx").exists()
+        process.send_signal(signal.SIGKILL)
+    assert theirs.exists()
+    with scratch_folder() as ours:
+        assert [*parent.iterdir()] == [ours]
+
+
+def test_what_may_not_be_abandoned_stays(parent: Path) -> None:
+    young = parent / "nerbench-scratch-abcdefg1"
+    other = parent / "nerbench-scratch-of-mine"
+    target = parent / "target"
+    for folder in (young, other, target):
+        folder.mkdir()
+    for folder in (other, target):
+        aged(folder)
+    link = parent / "nerbench-scratch-abcdefg2"
+    link.symlink_to(target)
+    file = parent / "nerbench-scratch-abcdefg3"
+    file.write_text("x")
+    with scratch_folder():
+        pass
+    assert {*parent.iterdir()} == {young, other, target, link, file}
