@@ -68,7 +68,7 @@ def compare(results: str, entries: Sequence[ModelScores], baselines: Mapping[int
 
     The flips of an entry are unknown, for a reason, if predictions are gone or damaged. Those of all entries are
     unknown if there is no room for them on the disk. If no gate compared the two, the gate's default rule judges F1
-    against the data set's own annotation.
+    against the data set's own annotation. Raises StoreUnreachableError.
     """
     changed = [
         at
