@@ -99,10 +99,6 @@ class StoreUnreachableError(NerbenchError):
         return str(self.args[0])
 
 
-class NoRoomError(NerbenchError):
-    """A disk is full, or a quota or a size limit is reached."""
-
-
 class ConflictError(NerbenchError):
     """Something immutable already exists with other content."""
 

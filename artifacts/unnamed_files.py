@@ -44,7 +44,7 @@ class UnnamedFile(SpooledTemporaryFile[bytes]):
 def unnamed_file(in_memory: int | None = None) -> Iterator[UnnamedFile]:
     """A new file, which moves to the cache folder when it exceeds `in_memory` bytes, by default IN_MEMORY.
 
-    Raises InputError if files cannot be created there, and NoRoomError if there is no room.
+    Raises InputError if files cannot be created there, and NerbenchError if there is no room.
     """
     folder = cache_folder()
     with UnnamedFile(folder, IN_MEMORY if in_memory is None else in_memory) as file:

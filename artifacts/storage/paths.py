@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from nerbench.artifacts.errors import InputError, NerbenchError, NoRoomError
+from nerbench.artifacts.errors import InputError, NerbenchError
 
 LOCK = ".lock.tmp"
 """Locked while a file of the same folder is compared and replaced. It does not count as a file of the folder."""
@@ -59,7 +59,7 @@ def temporary_sibling(path: Path) -> Path:
 def locked(folder: Path) -> Iterator[None]:
     """Exclude all other threads and processes that do the same from a folder. The lock of a killed process ends.
 
-    Raises InputError for an unwritable folder, NoRoomError for a full disk.
+    Raises InputError for an unwritable folder, NerbenchError for a full disk.
     """
     import fcntl  # which Windows lacks; reading needs no locks
 
@@ -85,7 +85,7 @@ def write_whole(target: Path, chunks: Iterable[bytes], publish: Callable[[Path, 
     """Write a file beside `target`, then `publish` it there: with `publish_new` if it must be new, otherwise with
     os.replace.
 
-    Returns the sha256 of the written bytes. Raises InputError for an unwritable folder, NoRoomError for a full disk,
+    Returns the sha256 of the written bytes. Raises InputError for an unwritable folder, NerbenchError for a full disk,
     and what `publish` raises.
     """
     temporary = temporary_sibling(target)
@@ -114,7 +114,7 @@ def write_whole(target: Path, chunks: Iterable[bytes], publish: Callable[[Path, 
 
 @contextmanager
 def room_for(target: Path) -> Iterator[None]:
-    """Raise NoRoomError naming `target` if the code in this context meets a full disk, a quota or a size limit."""
+    """Raise NerbenchError naming `target` if the code in this context meets a full disk, a quota or a size limit."""
     try:
         yield
     except Exception as error:
@@ -131,9 +131,9 @@ def no_room(error: BaseException) -> int | None:
     return int(said[1] or errno.ENOSPC) if said else None
 
 
-def _full(target: Path, number: int) -> NoRoomError:
+def _full(target: Path, number: int) -> NerbenchError:
     remedy = "make room on that disk or choose another, and run it again to go on"
-    return NoRoomError(f"{target} cannot be written: {os.strerror(number)}; {remedy}")
+    return NerbenchError(f"{target} cannot be written: {os.strerror(number)}; {remedy}")
 
 
 def _unwritable(target: Path, error: OSError) -> NerbenchError:

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import takewhile
 from typing import NamedTuple
 
-from nerbench.artifacts.errors import DAMAGED, InputError, NoRoomError, one_line
+from nerbench.artifacts.errors import NerbenchError, StoreUnreachableError, one_line
 from nerbench.tasks.comparison.flips import Flip, Flips, flips
 from nerbench.tasks.comparison.quality_gate import decide, measure
 from nerbench.tasks.config import GateConfig, GateRule
@@ -68,7 +68,7 @@ def compare(results: str, entries: Sequence[ModelScores], baselines: Mapping[int
 
     The flips of an entry are unknown, for a reason, if predictions are gone or damaged. Those of all entries are
     unknown if there is no room for them on the disk. If no gate compared the two, the gate's default rule judges F1
-    against the data set's own annotation.
+    against the data set's own annotation. Raises StoreUnreachableError.
     """
     changed = [
         at
@@ -86,12 +86,16 @@ def compare(results: str, entries: Sequence[ModelScores], baselines: Mapping[int
             yield from flips(*(file.parts(score=False) for file in files))
             if entry.is_own_gold and not baseline.is_gate:
                 rows[at] = _judged(sides, files)
-        except (*DAMAGED, NoRoomError, ValueError) as error:
+        except StoreUnreachableError:
+            raise
+        except (NerbenchError, ValueError) as error:
             problems[at] = one_line(error)
 
     try:
         found = dict(zip(changed, Flips.together(map(flips_of, changed)), strict=True))
-    except (InputError, NoRoomError) as error:
+    except StoreUnreachableError:
+        raise
+    except NerbenchError as error:
         found, problems = {}, dict.fromkeys(changed, one_line(error))
     return {
         at: Compared(baseline, Flips(), None, problems[at])

@@ -8,7 +8,7 @@ from typing import IO, Any
 import pytest
 from psutil import Process
 
-from nerbench.artifacts.errors import InputError, NoRoomError
+from nerbench.artifacts.errors import InputError, NerbenchError
 from nerbench.artifacts.unnamed_files import IN_MEMORY, mapped, unnamed_file
 
 
@@ -58,7 +58,7 @@ def test_a_full_disk_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("tempfile.TemporaryFile", full)
     with (
-        pytest.raises(NoRoomError, match=r"cache cannot be written: No space left on device"),
+        pytest.raises(NerbenchError, match=r"cache cannot be written: No space left on device"),
         unnamed_file(1) as file,
     ):
         file.write(b"12")
