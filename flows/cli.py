@@ -148,6 +148,8 @@ def status_of(arguments: list[str]) -> int:
 
 
 def _refuse_unforeseen(error: Exception | SystemExit) -> int:
+    if "KeyboardInterrupt" in str(error):  # pydantic makes an error of an interruption while it serializes
+        return _refuse("interrupted; run the command again to continue", INTERRUPTED_STATUS)
     if _is_unread(error):
         return BROKEN_PIPE_STATUS  # `nerbench … | head` expects no message
     if number := no_room(error):

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
@@ -77,3 +77,20 @@ cli.main()
     assert f"nerbench: Prefect's settings: {says}" in done.stderr.splitlines()[-1]
     assert "password" not in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_an_interruption_within_pydantic_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pydantic import BaseModel, model_serializer
+
+    from nerbench.flows import cli
+
+    class Interrupted(BaseModel):
+        @model_serializer
+        def interrupt(self) -> dict[str, Any]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", lambda *_, **__: Interrupted().model_dump())
+    assert cli.status_of([]) == 130
+    assert capsys.readouterr().err == "nerbench: interrupted; run the command again to continue\n"
