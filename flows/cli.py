@@ -1,7 +1,6 @@
 """The `nerbench` command. Each command imports heavy packages only when it needs them."""
 
 import atexit
-import gc
 import os
 import select
 import signal
@@ -40,7 +39,7 @@ from nerbench.flows.commands import (
 )
 from nerbench.flows.commands.report import report as write_report
 from nerbench.flows.commands.run import print_summary
-from nerbench.flows.python_gc import FEW_COLLECTIONS
+from nerbench.flows.python_gc import collect_less
 from nerbench.flows.terminal import (
     print_error,
 )
@@ -96,9 +95,14 @@ app.add_typer(suspects.app, name="suspects")
 
 
 def main() -> None:
-    """Run a command and exit with its status. SIGTERM has the effect of Ctrl-C: child processes end first."""
-    gc.set_threshold(*FEW_COLLECTIONS)  # before imports, which leave hardly any garbage
-    signal.signal(signal.SIGTERM, _terminate)
+    """Run a command and exit with its status.
+
+    SIGTERM and the end of the terminal have the effect of Ctrl-C: child processes end first.
+    """
+    collect_less()  # before imports, which leave hardly any garbage
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` sets it
+            signal.signal(number, _terminate)
     status = BUG_STATUS
 
     def leave() -> None:
@@ -144,6 +148,8 @@ def status_of(arguments: list[str]) -> int:
 
 
 def _refuse_unforeseen(error: Exception | SystemExit) -> int:
+    if "KeyboardInterrupt" in str(error):  # pydantic makes an error of an interruption while it serializes
+        return _refuse("interrupted; run the command again to continue", INTERRUPTED_STATUS)
     if _is_unread(error):
         return BROKEN_PIPE_STATUS  # `nerbench … | head` expects no message
     if number := no_room(error):
@@ -151,6 +157,8 @@ def _refuse_unforeseen(error: Exception | SystemExit) -> int:
         return _refuse(f"{what} cannot be written: {os.strerror(number)}; make room on that disk", 1)
     if callable(message := getattr(error, "format_message", None)):  # typer keeps its usage errors to itself
         return _refuse(f"{message()} See `nerbench --help`.", 2) if message() else 2
+    if problem := _in_settings(error):
+        return _refuse(f"Prefect's settings: {problem}; correct the profile or the variable PREFECT_…", 2)
     print_error(redact("".join(traceback.format_exception(error)).rstrip()))
     return _refuse(f"this is a bug in nerbench ({type(error).__name__}); please report the traceback", BUG_STATUS)
 
@@ -166,8 +174,20 @@ def _is_unread(error: BaseException) -> bool:
     return any(event & select.POLLERR for _, event in output.poll(0))
 
 
+def _in_settings(error: Exception | SystemExit) -> str:
+    """The problem if Prefect cannot read its settings, which it does when it is imported; otherwise an empty text."""
+    modules = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__))
+    if not (isinstance(error, ValueError) and any(name.startswith("prefect.settings") for name in modules)):
+        return ""
+    if callable(listed := getattr(error, "errors", None)):  # an error of pydantic, whose text has the value as well
+        first = listed()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error)
+
+
 def _refuse(error: object, status: int) -> int:
-    print_error(redact(f"nerbench: {' '.join(str(error).split())}"))
+    with suppress(OSError):  # the terminal is gone
+        print_error(redact(f"nerbench: {' '.join(str(error).split())}"))
     return status
 
 

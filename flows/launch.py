@@ -1,6 +1,5 @@
 """Run flows from the command line or from Python, with quiet libraries and a Prefect server."""
 
-import gc
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -8,7 +7,6 @@ from contextlib import contextmanager
 
 from nerbench.flows import server
 from nerbench.flows.progress_display import show_progress
-from nerbench.flows.python_gc import FEW_COLLECTIONS
 from nerbench.flows.terminal import verbosity
 from nerbench.tasks.child_process import CALM
 
@@ -41,14 +39,13 @@ def start_prefect(*, automations: bool = True) -> None:
 
 
 def quiet() -> None:
-    """Silence the libraries and collect garbage less often; call this before importing them.
+    """Silence the libraries; call this before importing them.
 
     With `-v`, Prefect's log stays on.
     """
     if verbosity() == "verbose":
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "INFO")
         os.environ.setdefault("PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL", "INFO")
-    gc.set_threshold(*FEW_COLLECTIONS)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", module="prefect")

@@ -9,12 +9,14 @@ children get through settings and environment, never through an argument; `serve
 
 import atexit
 import os
+import re
 import secrets
 import shlex
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,8 +26,7 @@ from typing import IO, NamedTuple
 from urllib.parse import quote
 
 from nerbench.artifacts.errors import InputError, RunFailedError
-from nerbench.flows.python_gc import importing
-from nerbench.tasks.child_process import PARENT
+from nerbench.flows.python_gc import collect_less, importing
 
 HOST = "127.0.0.1"
 SERVER = {
@@ -81,17 +82,21 @@ def start() -> None:
     Before Prefect is imported, which takes half a second, only the environment is known. A server that is not needed
     because of a file, such as a profile, then ends by itself.
     """
-    if not (is_configured() if "prefect" in sys.modules else os.environ.get("PREFECT_API_URL")):
+    if is_configured() if "prefect" in sys.modules else os.environ.get("PREFECT_API_URL"):
+        return
+    if _started().process.poll() is not None:  # because of an earlier failure
+        _started.cache_clear()
         _started()
 
 
 @contextmanager
 def ready(before_ready: Callable[[], None] | None = None) -> Iterator[None]:
-    """Wait for the configured Prefect API or this process's server; raises RunFailedError if the latter fails.
+    """Wait for the configured Prefect API or this process's server; raises RunFailedError if it does not answer.
 
     `before_ready` is called if there is a server to wait for.
     """
     if is_configured():
+        _check_configured()
         yield
         return
     own = _started()
@@ -100,6 +105,22 @@ def ready(before_ready: Callable[[], None] | None = None) -> Iterator[None]:
             before_ready()
         _wait_until_healthy(own)
         yield
+
+
+def _check_configured() -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL
+
+    if not PREFECT_API_URL.value():
+        remedy = "name a Prefect API, or allow nerbench to start a server"
+        raise InputError("PREFECT_API_URL", "is missing, and PREFECT_SERVER_ALLOW_EPHEMERAL_MODE is false", remedy)
+    try:
+        with get_client(sync_client=True) as client:
+            client.api_version()
+    except Exception as error:  # of Prefect, httpx and the operating system
+        reason = f"the Prefect API at PREFECT_API_URL cannot be used: {error}"
+        remedy = "start that server and check its credential, or unset PREFECT_API_URL in the environment and profile"
+        raise RunFailedError(f"{reason}; {remedy}") from None
 
 
 @cache
@@ -120,7 +141,8 @@ def start_at(listening: socket.socket, credential: str, options: Sequence[str] =
     """Start a server on a listening socket; with the option `pages`, it has web pages, runs schedules and logs to
     stderr.
 
-    It runs in its own session, so that Ctrl-C does not reach it and cancelled runs are still recorded.
+    It runs in its own session, so that Ctrl-C does not reach it and cancelled runs are still recorded. It ends at once
+    when its stdin does, so when this process is killed, but not when the thread that starts it ends.
     """
     pages = "pages" in options
     output = None if pages else tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
@@ -136,23 +158,31 @@ def start_at(listening: socket.socket, credential: str, options: Sequence[str] =
             str(listening.fileno()),
             *options,
         ],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=output or subprocess.DEVNULL,
         stderr=output,
         pass_fds=(listening.fileno(),),
         start_new_session=True,
-        env={**environment, PARENT: str(os.getpid())},
+        env=environment,
     )
     return Started(process, api, credential, output)
 
 
 def serve() -> None:
     """The child process: serve, or end at once because another API is configured."""
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    collect_less()
     with importing():
         if UNLESS_CONFIGURED in sys.argv and is_configured():
             return
         from nerbench.flows.server_app import main
     main()
+
+
+def _end_with_stdin() -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os._exit(1)
 
 
 def protection(api: str, credential: str) -> dict[str, str]:
@@ -161,6 +191,7 @@ def protection(api: str, credential: str) -> dict[str, str]:
         "PREFECT_SERVER_API_AUTH_STRING": credential,
         "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
         "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": api.removesuffix("/api"),
+        "PREFECT_SERVER_API_BASE_PATH": "/api",
         "PREFECT_SERVER_UI_API_URL": "/api",  # of the page's own origin, whichever name of this machine that has
     }
 
@@ -170,7 +201,7 @@ def _used(server: Started) -> Iterator[None]:
     """Use a server of nerbench in this process, its threads and, through the environment, its child processes.
 
     Threads without an inherited context, such as Prefect's event threads, see the global settings. Without the address
-    there, they would start a server of Prefect that has no password.
+    there, they would start a server of Prefect that has no password. A proxy of HTTP would get the credential.
     """
     from prefect.context import refresh_global_settings_context
     from prefect.settings import (
@@ -185,9 +216,10 @@ def _used(server: Started) -> Iterator[None]:
         PREFECT_API_AUTH_STRING: server.credential,
         PREFECT_CLIENT_CSRF_SUPPORT_ENABLED: "true",
     }
-    before = {setting.name: os.environ.get(setting.name) for setting in access}
+    wanted = {setting.name: value for setting, value in access.items()} | _without_proxy()
+    before = {name: os.environ.get(name) for name in wanted}
     try:
-        os.environ |= {setting.name: value for setting, value in access.items()}
+        os.environ |= wanted
         refresh_global_settings_context()
         with temporary_settings(access):
             yield
@@ -196,6 +228,14 @@ def _used(server: Started) -> Iterator[None]:
             os.environ.pop(name)
             os.environ.update({} if value is None else {name: value})
         refresh_global_settings_context()
+
+
+def _without_proxy() -> dict[str, str]:
+    """The variable that keeps requests to this machine from a proxy, if the environment names one."""
+    if not {"http_proxy", "all_proxy"} & {name.lower() for name in os.environ}:
+        return {}
+    others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    return {"no_proxy": f"{others},{HOST}" if others else HOST}
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -211,11 +251,12 @@ def served_at(port: int) -> Iterator[Served]:
     """Yield the configured server, or a server of nerbench with web pages that runs during the context.
 
     Within the context, Prefect's settings are those of its client. Raises InputError if the port is in use, and
-    RunFailedError if the server does not start.
+    RunFailedError if the server does not answer.
     """
     from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_API_AUTH_STRING
 
     if configured := PREFECT_API_URL.value():
+        _check_configured()
         yield Served(configured, own=False, page=configured.removesuffix("/api"))
         return
     try:
@@ -255,8 +296,9 @@ def _wait_until_healthy(server: Started) -> None:
     deadline = time.monotonic() + STARTS_WITHIN_S
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
+            remedy = "check the folder PREFECT_HOME and the variables PREFECT_SERVER_*"
             raise RunFailedError(
-                f"the Prefect server ended with status {server.process.returncode}{_last_line(server)}"
+                f"the Prefect server ended with status {server.process.returncode}{_reason(server)}; {remedy}"
             )
         if _answers(server, 5.0):
             return
@@ -265,18 +307,22 @@ def _wait_until_healthy(server: Started) -> None:
 
 
 def _answers(server: Started, within_s: float) -> bool:
-    from urllib.request import urlopen
+    from urllib.request import ProxyHandler, build_opener
 
-    with suppress(OSError), urlopen(f"{server.api}/health", timeout=within_s):
+    direct = build_opener(ProxyHandler({}))
+    with suppress(OSError), direct.open(f"{server.api}/health", timeout=within_s):
         return True
     return False
 
 
-def _last_line(server: Started) -> str:
+def _reason(server: Started) -> str:
+    """The last exception in the server's output, otherwise the last line."""
     if server.output is None:
         return ""
     server.output.seek(0)
-    return "".join(f": {line}" for line in server.output.read().decode(errors="replace").strip().splitlines()[-1:])
+    lines = server.output.read().decode(errors="replace").strip().splitlines()
+    exceptions = [line for line in lines if re.match(r"[\w.]+(Error|Exception): ", line)]
+    return "".join(f": {line}" for line in (exceptions or lines)[-1:])
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The child process of `nerbench.flows.server`: a Prefect server on a listening socket, until SIGTERM.
 
-Run with the arguments `FD [pages]`; FD is the file descriptor of the socket. The environment
-contains the credential of allowed clients.
+Its arguments are `FD [pages]`; FD is the file descriptor of the socket. The environment contains the credential of
+allowed clients.
 """
 
 import os
@@ -20,8 +20,6 @@ from sqlalchemy import make_url
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
-
-from nerbench.tasks.child_process import die_with_parent
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
@@ -86,7 +84,6 @@ class SameOriginOnly:
 
 def main() -> None:
     """Serve until a signal arrives; a signal during startup ends the process at once."""
-    die_with_parent()
     database = provide_database_interface().database_config
     if isinstance(database, AioSqliteConfiguration):
         set_database_config(SerializedWrites(database.connection_url))
@@ -105,7 +102,3 @@ def _keep_private(database: Path) -> None:
     for suffix in ("", "-wal", "-shm", "-journal"):
         with suppress(FileNotFoundError, PermissionError):
             database.with_name(f"{database.name}{suffix}").chmod(0o600)
-
-
-if __name__ == "__main__":
-    main()

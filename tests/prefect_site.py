@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 import psutil
 
-from nerbench.flows.server import protection
+from nerbench.flows.server import SERVE, protection
 
 ROOT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
@@ -111,7 +111,13 @@ class Site:
         """Start a process that runs until the site ends, with a log of that name."""
         with (self.logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, *command], cwd=cwd, env=self.env, stdout=log, stderr=log, pass_fds=pass_fds
+                [sys.executable, *command],
+                cwd=cwd,
+                env=self.env,
+                stdin=subprocess.PIPE,  # a server of nerbench ends with it
+                stdout=log,
+                stderr=log,
+                pass_fds=pass_fds,
             )
         self.running[name] = process
         self._started.append(process)
@@ -124,7 +130,7 @@ class Site:
             return
         with socket.create_server((HOST, int(port))) as listening:
             socket_fd = listening.fileno()
-            self.start("server", "-m", "nerbench.flows.server_app", str(socket_fd), "pages", pass_fds=[socket_fd])
+            self.start("server", "-c", SERVE, str(socket_fd), "pages", pass_fds=[socket_fd])
 
     def await_server(self) -> None:
         def healthy() -> bool:

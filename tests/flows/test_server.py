@@ -45,11 +45,11 @@ def foreign(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def begun(folder: Path, home: Path, **more: str) -> "subprocess.Popen[str]":
+def begun(folder: Path, home: Path, *, script: str = SCRIPT, **more: str) -> "subprocess.Popen[str]":
     own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment = own | {"PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"} | more
     pipe = subprocess.PIPE
-    command = [sys.executable, "-P", "-c", SCRIPT]
+    command = [sys.executable, "-P", "-c", script]
     return subprocess.Popen(command, cwd=folder, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
@@ -83,7 +83,6 @@ def test_it_answers_until_its_process_ends_by_itself(process: "subprocess.Popen[
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="by a service of the Linux kernel")
 def test_it_is_gone_when_its_process_is_killed(process: "subprocess.Popen[str]") -> None:
     server = server_of(process)
     process.send_signal(signal.SIGKILL)
@@ -96,7 +95,50 @@ def test_a_server_that_cannot_start_reports_the_reason(foreign: Path, home: Path
     broken = begun(foreign, home, PREFECT_API_DATABASE_CONNECTION_URL=nowhere)
     _, said = broken.communicate(timeout=240)
     assert broken.returncode == 1
-    assert "RunFailedError: the Prefect server ended with status 3: " in said.splitlines()[-1]
+    reason = "status 3: sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) unable to open database file; check"
+    assert f"RunFailedError: the Prefect server ended with {reason}" in said.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_settings_of_another_server_and_proxies_are_ignored(foreign: Path, home: Path) -> None:
+    nowhere = "http://127.0.0.1:1"
+    elsewhere = {"PREFECT_API_KEY": "key", "PREFECT_API_AUTH_STRING": "a:b", "PREFECT_SERVER_API_BASE_PATH": "/other"}
+    one = begun(foreign, home, http_proxy=nowhere, HTTP_PROXY=nowhere, ALL_PROXY=nowhere, **elsewhere)
+    said, complaints = one.communicate("\n", timeout=GONE_WITHIN_S)
+    assert (one.returncode, complaints) == (0, "")
+    assert said.startswith("[] ")
+
+
+@pytest.mark.slow
+def test_it_outlives_the_thread_that_starts_it(foreign: Path, home: Path) -> None:
+    in_thread = "import threading; one = threading.Thread(target=server.start); one.start(); one.join()"
+    script = SCRIPT.replace("server.start()", in_thread)
+    one = begun(foreign, home, script=script)
+    said, complaints = one.communicate("\n", timeout=GONE_WITHIN_S)
+    assert (one.returncode, complaints) == (0, "")
+    assert said.startswith("[] ")
+
+
+def test_another_one_starts_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nerbench.flows import server
+
+    ended = cast(Any, subprocess.Popen([sys.executable, "-c", ""]))
+    ended.wait()
+    started: list[Any] = []
+
+    def start_at(*_: Any) -> server.Started:
+        started.append(server.Started(ended, "", "", None))
+        return started[-1]
+
+    monkeypatch.setattr(server, "is_configured", lambda: False)
+    monkeypatch.setattr(server, "start_at", start_at)
+    server._started.cache_clear()
+    try:
+        server.start()
+        server.start()
+        assert len(started) > 1
+    finally:
+        server._started.cache_clear()
 
 
 @pytest.mark.slow
@@ -105,13 +147,11 @@ def test_a_server_ends_by_itself_if_a_profile_has_another(tmp_path: Path) -> Non
         'active = "team"\n[profiles.team]\nPREFECT_API_URL = "http://example.org"\n'
     )
     script = "from nerbench.flows import server; server.start(); print(server._started().process.wait(60))"
-    script += (
-        "; server.ready().__enter__(); from prefect.settings import PREFECT_API_URL; print(PREFECT_API_URL.value())"
-    )
+    script += "; from prefect.settings import PREFECT_API_URL; print(server.is_configured(), PREFECT_API_URL.value())"
     own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     command, environment = [sys.executable, "-c", script], own | {"PREFECT_HOME": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["0", "http://example.org"]
+    assert done.stdout.split() == ["0", "True", "http://example.org"]
 
 
 def test_there_is_something_to_do_while_a_server_starts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,15 +171,33 @@ def test_there_is_something_to_do_while_a_server_starts(monkeypatch: pytest.Monk
     assert done == ["before_ready", "ready", "ready"]
 
 
-def test_a_configured_server_is_used() -> None:
+def test_a_configured_server_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     from nerbench.flows import server
 
+    monkeypatch.setattr(server, "_check_configured", lambda: None)
     with temporary_settings({PREFECT_API_URL: "http://example.org/api"}):
         server.start()
         with server.ready():
             assert PREFECT_API_URL.value() == "http://example.org/api"
+
+
+def test_a_configured_server_that_does_not_answer_is_one_line() -> None:
+    from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
+
+    from nerbench.artifacts.errors import InputError, RunFailedError
+    from nerbench.flows import server
+
+    with socket.create_server(("127.0.0.1", 0)) as freed:
+        url = "http://{}:{}/api".format(*freed.getsockname())
+    with temporary_settings({PREFECT_API_URL: url}):
+        for use in (server.ready(), server.served_at(4200)):
+            with pytest.raises(RunFailedError, match=r"PREFECT_API_URL cannot be used: .*; start that"), use:
+                pass
+    required = temporary_settings({PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False}, restore_defaults={PREFECT_API_URL})
+    with required, pytest.raises(InputError, match="PREFECT_API_URL: is missing"), server.ready():
+        pass
 
 
 def test_an_occupied_port_is_one_line() -> None:
@@ -157,10 +215,11 @@ def test_an_occupied_port_is_one_line() -> None:
         pass
 
 
-def test_a_configured_server_is_served_at() -> None:
+def test_a_configured_server_is_served_at(monkeypatch: pytest.MonkeyPatch) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from nerbench.flows.server import Served, served_at
+    from nerbench.flows import server
 
-    with temporary_settings({PREFECT_API_URL: "http://example.org/api"}), served_at(4200) as served:
-        assert served == Served("http://example.org/api", own=False, page="http://example.org")
+    monkeypatch.setattr(server, "_check_configured", lambda: None)
+    with temporary_settings({PREFECT_API_URL: "http://example.org/api"}), server.served_at(4200) as served:
+        assert served == server.Served("http://example.org/api", own=False, page="http://example.org")

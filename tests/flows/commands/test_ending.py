@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
@@ -51,3 +51,46 @@ cli.main()
 def test_the_version_is_the_package_s() -> None:
     done = run(["--version"], subprocess.PIPE)
     assert (done.returncode, done.stdout) == (0, f"{__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("profiles", "variables", "says"),
+    [
+        ("[profiles.team", {}, "Expected ']' at the end of a table declaration"),
+        ("", {"PREFECT_SERVER_API_PORT": "password"}, "port: Input should be a valid integer"),
+    ],
+)
+def test_settings_that_prefect_cannot_read_are_one_line(
+    profiles: str, variables: dict[str, str], says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "profiles.toml").write_text(profiles)
+    environment = os.environ | {"PREFECT_HOME": str(tmp_path)} | variables
+    script = """
+from nerbench.flows import cli
+def imports(*arguments, **options): import prefect.context
+cli.app = imports
+cli.main()
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == 2
+    assert f"nerbench: Prefect's settings: {says}" in done.stderr.splitlines()[-1]
+    assert "password" not in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interruption_within_pydantic_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pydantic import BaseModel, model_serializer
+
+    from nerbench.flows import cli
+
+    class Interrupted(BaseModel):
+        @model_serializer
+        def interrupt(self) -> dict[str, Any]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", lambda *_, **__: Interrupted().model_dump())
+    assert cli.status_of([]) == 130
+    assert capsys.readouterr().err == "nerbench: interrupted; run the command again to continue\n"
