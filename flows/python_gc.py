@@ -8,7 +8,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-FEW_COLLECTIONS = (50_000, 20, 50)
+FEW_COLLECTIONS = (100_000, 20, 50)
 """Thresholds of the garbage collector, which takes a fifth of the time to import Prefect with its usual ones."""
 
 
