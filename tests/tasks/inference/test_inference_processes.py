@@ -45,7 +45,7 @@ def run(job: Job, monkeypatch: pytest.MonkeyPatch, count: int = 2) -> tuple[list
     events: list[Job] = []
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *sys.path]))
     options: dict[str, Any] = {"processes": count, "device": "cpu", "field": "benchmark.", "what": "counting"}
-    return run_processes("test_processes:work", job, **options, on_event=events.append), events
+    return run_processes(f"{work.__module__}:{work.__name__}", job, **options, on_event=events.append), events
 
 
 @two_cores
