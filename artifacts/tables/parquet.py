@@ -45,9 +45,7 @@ def as_table(table: str, data: pa.Table | list[dict[str, Any]], date: str) -> pa
     if unknown := [name for name in given if name not in declared.names]:
         raise ValueError(f"the table {table} has no column {unknown[0]}")
     rows = data if isinstance(data, pa.Table) else pa.Table.from_pylist(data, schema=declared)
-    dates = pa.repeat(pa.scalar(calendar_date.fromisoformat(date), pa.date32()), min(rows.num_rows, MAX_ROWS))
-    starts = range(0, rows.num_rows, MAX_ROWS)
-    run_date = pa.chunked_array([dates[: rows.num_rows - start] for start in starts], pa.date32())
+    run_date = _repeated(calendar_date.fromisoformat(date), pa.date32(), rows.num_rows)
     return rows.drop_columns({"run_date"} & {*rows.column_names}).append_column("run_date", run_date)
 
 
@@ -182,8 +180,14 @@ def with_declared(rows: pa.Table, declared: pa.Schema, wanted: set[str] | None =
     there = set(rows.column_names)
     for field in declared:
         if field.name not in there and (wanted is None or field.name in wanted):
-            rows = rows.append_column(field.with_nullable(True), pa.nulls(rows.num_rows, field.type))
+            rows = rows.append_column(field.with_nullable(True), _repeated(None, field.type, rows.num_rows))
     return rows
+
+
+def _repeated(value: Any, kind: pa.DataType, rows: int) -> pa.ChunkedArray:
+    """A column with the same value in each row, whose chunks share their memory."""
+    part = pa.repeat(pa.scalar(value, kind), min(rows, MAX_ROWS))
+    return pa.chunked_array([part[: rows - start] for start in range(0, rows, MAX_ROWS)], kind)
 
 
 def _typed(table: str, part: pa.Table) -> pa.Table:

@@ -2,11 +2,18 @@
 
 The footer claims sizes; the headers of the pages determine how much a reader allocates. Both are structures of Thrift's
 compact protocol: https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
-pyarrow's metadata of a column is not used: it aborts the process if a damaged footer contradicts itself.
+
+Two readers of a hostile footer can find different things in it: Arrow ignores the declared type of the elements of a
+list and the upper bits of a field number. Therefore, Arrow reads the footer and writes it again, and only that is read
+here. pyarrow's metadata of a column is not used: it aborts the process if a footer contradicts itself.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 ReadAt = Callable[[int, int], bytes]
 """Reads bytes of a file from a position, up to a number."""
@@ -18,8 +25,8 @@ _ROW_GROUPS, _COLUMNS, _META_DATA, _STATISTICS = 4, 1, 3, 12
 """Field numbers on the path from the footer to the statistics of a column chunk."""
 _HIGH, _LOW = 5, 6
 """The fields of statistics with the highest and the lowest value."""
-_TYPE, _DATA, _DATA_V2 = 1, 5, 8
-"""The fields of a header with the type of the page, and about a data page in the two formats."""
+_TYPE, _DATA, _DICTIONARY, _DATA_V2 = 1, 5, 7, 8
+"""The fields of a header with the type of the page, about a data page in the two formats, and about a dictionary."""
 _FIELD_OF_TYPE = {0: _DATA, 3: _DATA_V2}
 """The field of a header about a data page, by the type of the page."""
 _TRUE, _FALSE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 8, 9, 10, 12
@@ -65,11 +72,19 @@ class Page(NamedTuple):
     """None for a dictionary page."""
 
 
+def footer_of(metadata: "pq.FileMetaData") -> bytes:
+    """The footer of a file as Arrow understood it."""
+    sink = BytesIO()
+    metadata.write_metadata_file(sink)
+    return sink.getvalue()[4:-8]
+
+
 def row_groups(
     footer: bytes, wanted: Collection[int], may_match: Mapping[int, Callable[[Chunk], bool]]
 ) -> Iterator[list[Chunk] | None]:
     """The wanted column chunks of each row group; None if the statistics of a chunk exclude that any row matches.
 
+    `footer`: from `footer_of`.
     Columns are identified by their position, as Arrow does; the other chunks are skipped unread. `may_match`: the
     check of each of these columns. Raises ValueError if the footer cannot be read.
     """
@@ -93,7 +108,8 @@ def row_groups(
 def _chunk(claimed: Any, row_group: int) -> Chunk:
     try:
         first_data = claimed[_WIDE + 9]
-        start = min(first_data, claimed.get(_WIDE + 11, first_data))  # a dictionary page comes first
+        dictionary = claimed.get(_WIDE + 11, 0)
+        start = dictionary if 0 < dictionary < first_data else first_data  # as in Arrow: some writers say 0 for none
         known = claimed.get(_STATISTICS, {})
         ends = known.get(_LOW), known.get(_HIGH)
         low, high = ends if all(isinstance(end, bytes) for end in ends) else (None, None)
@@ -123,7 +139,7 @@ def _header(read_at: ReadAt, at: int) -> tuple[dict[int, Any], int]:
         data = read_at(at, size)
         reader = _Reader(data)
         try:
-            return reader.struct({_DATA, _DATA_V2}), reader.at
+            return reader.struct({_DATA, _DICTIONARY, _DATA_V2}), reader.at
         except IndexError:
             if len(data) < size or size >= _MAX_HEADER:
                 raise ValueError("a page has no header that can be read") from None
@@ -140,11 +156,13 @@ def _page(header: dict[int, Any]) -> Page:
     try:
         encoding = data.get(2 if field == _DATA else 4)
         page = Page(data.get(1, 0), header.get(3, -1), header.get(2, -1), encoding)
-        is_complete = min(page.values, page.compressed, page.uncompressed) >= 0
-        is_complete &= page.encoding is None or page.encoding < 1 << 31  # Arrow would drop higher bits
+        entries = header.get(_DICTIONARY, {}).get(1, 0)
+        numbers = (page.values, page.compressed, page.uncompressed, encoding or 0)
+        is_valid = all(0 <= one < 1 << 31 for one in numbers)  # Arrow would drop higher bits
+        is_valid &= 0 <= entries <= page.uncompressed  # Arrow allocates an entry before it reads it
     except (AttributeError, TypeError):
-        is_complete = False
-    if not is_complete:
+        is_valid = False
+    if not is_valid:
         raise ValueError("a page has no valid size or encoding")
     return page
 
@@ -171,7 +189,7 @@ class _Reader:
             kind = head & 15
             number = number + (head >> 4) if head >> 4 else self._integer()
             key = number + _WIDE if kind == _I64 else number
-            if key in fields or number > _MAX_FIELD:
+            if key in fields or not 0 < number <= _MAX_FIELD:
                 raise ValueError(_UNREADABLE)
             if kind in {_I32, _I64}:
                 value = data[self.at]
@@ -195,23 +213,16 @@ class _Reader:
         return fields
 
     def structs(self, wanted: int) -> Iterator[None]:
-        """Read a structure and yield at each element of its list `wanted`; the caller reads the element.
-
-        Raises ValueError for a second such list, because Arrow uses the last one.
-        """
-        number, seen = 0, False
+        """Read a structure and yield at each element of its list `wanted`; the caller reads the element."""
+        number = 0
         while head := self.data[self.at]:
             self.at += 1
             kind = head & 15
             number = number + (head >> 4) if head >> 4 else self._integer()
-            if number != wanted or kind != _LIST:
+            if number != wanted:
                 self._skip(kind)
                 continue
-            element, length = self._list()
-            if element != _STRUCT or seen:
-                raise ValueError(_UNREADABLE)
-            seen = True
-            for _ in range(length):
+            for _ in range(self._list()[1]):
                 yield
         self.at += 1
 
