@@ -8,7 +8,9 @@ list and the upper bits of a field number. Therefore, Arrow reads the footer and
 here. pyarrow's metadata of a column is not used: it aborts the process if a footer contradicts itself.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -88,28 +90,68 @@ def row_groups(
     Columns are identified by their position, as Arrow does; the other chunks are skipped unread. `may_match`: the
     check of each of these columns. Raises ValueError if the footer cannot be read.
     """
-    reader = _Reader(footer)
+    reader, usual = _Reader(footer), _usual_chunk()
     try:
         for row_group, _ in enumerate(reader.structs(_ROW_GROUPS)):
             found: list[Chunk] | None = []
             for position, _ in enumerate(reader.structs(_COLUMNS)):
-                check = may_match.get(position)
-                if found is None or not (check or position in wanted):
+                check, start, match = may_match.get(position), reader.at, usual.match(footer, reader.at)
+                if match:
+                    reader.at = match.end()
+                else:
                     reader.skip_struct()
-                    continue
-                nested = {_META_DATA, _STATISTICS} if check else {_META_DATA}
-                chunk = _chunk(reader.struct(nested).get(_META_DATA), row_group)
-                found = None if check and not check(chunk) else [*found, chunk]
+                if found is not None and (check or position in wanted):
+                    chunk = _of_match(match, row_group) if match else _chunk(_Reader(footer, start), row_group)
+                    found = None if check and not check(chunk) else [*found, chunk]
             yield found
     except (IndexError, RecursionError):
         raise ValueError("its footer cannot be read") from None
 
 
-def _chunk(claimed: Any, row_group: int) -> Chunk:
+@cache
+def _usual_chunk() -> re.Pattern[bytes]:
+    """A column chunk as Arrow writes nearly all: a match is found in a third of the time of reading field by field.
+
+    The column is not nested, and no text in it has more than 64 bytes.
+    """
+
+    def several(kind: int, element: bytes) -> bytes:
+        return b"(?:" + b"|".join(re.escape(bytes([n << 4 | kind])) + element * n for n in range(7)) + b")"
+
+    number, byte = rb"[\x80-\xff]*[\x00-\x7f]", rb"[\x00-\xff]"
+    text = b"(?:" + b"|".join(re.escape(bytes([n])) + byte + b"{%d}" % n for n in range(65)) + b")"
+    statistics = (
+        rb"(?:\x18%(text)s\x18%(text)s)?(?:[\x16\x36]%(number)s)?(?:\x16%(number)s)?"
+    ) + rb"(?:[\x18-\x58](?P<high>%(text)s)\x18(?P<low>%(text)s))?[\x11\x12]*\x00"
+    pattern = (
+        rb"\x26%(number)s\x1c\x15(?P<type>%(number)s)\x19%(encodings)s\x19\x18(?P<column>%(text)s)\x15%(number)s"
+        rb"\x16(?P<values>%(number)s)\x16%(number)s\x16(?P<compressed>%(number)s)"
+        rb"\x26(?P<data>%(number)s)(?:\x26(?P<dictionary>%(number)s))?(?:[\x1c\x3c]" + statistics + rb")?"
+        rb"(?:[\x19\x29\x49]%(pages)s)?(?:[\x1c-\x6c](?:\x16%(number)s)?(?:[\x19\x29\x39]%(counts)s)*\x00)?\x00\x00"
+    )
+    parts = {b"number": number, b"text": text, b"encodings": several(_I32, number), b"counts": several(_I64, number)}
+    return re.compile(pattern % (parts | {b"pages": several(_STRUCT, (rb"\x15" + number) * 3 + rb"\x00")}))
+
+
+def _of_match(match: re.Match[bytes], row_group: int) -> Chunk:
+    type_, column, values, compressed, data, dictionary, high, low = match.group(
+        "type", "column", "values", "compressed", "data", "dictionary", "high", "low"
+    )
+    first, before = _signed(data), _signed(dictionary) if dictionary else 0
+    ends = (low[1:], high[1:]) if high else (None, None)
+    numbers = _signed(type_), _signed(values), _start(first, before), _signed(compressed)
+    return Chunk(row_group, column[1:].decode(), *numbers, *ends)
+
+
+def _start(data: int, dictionary: int) -> int:
+    """The position of the first page, as in Arrow. Some writers say that the dictionary is at 0 if there is none."""
+    return dictionary if 0 < dictionary < data else data
+
+
+def _chunk(reader: "_Reader", row_group: int) -> Chunk:
+    claimed = reader.struct({_META_DATA, _STATISTICS}).get(_META_DATA, {})
     try:
-        first_data = claimed[_WIDE + 9]
-        dictionary = claimed.get(_WIDE + 11, 0)
-        start = dictionary if 0 < dictionary < first_data else first_data  # as in Arrow: some writers say 0 for none
+        start = _start(claimed[_WIDE + 9], claimed.get(_WIDE + 11, 0))
         known = claimed.get(_STATISTICS, {})
         ends = known.get(_LOW), known.get(_HIGH)
         low, high = ends if all(isinstance(end, bytes) for end in ends) else (None, None)
@@ -173,8 +215,8 @@ class _Reader:
     Its methods raise IndexError at the end of the bytes, and RecursionError if structures are nested too deeply.
     """
 
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at = data, 0
+    def __init__(self, data: bytes, at: int = 0) -> None:
+        self.data, self.at = data, at
 
     def struct(self, nested: Collection[int] = ()) -> dict[int, Any]:
         """Read a structure: its integers (see _WIDE), byte strings and `nested` structures by field number.
@@ -245,6 +287,12 @@ class _Reader:
     def _integer(self) -> int:
         value, self.at = _varint(self.data, self.at)
         return (value >> 1) ^ -(value & 1)
+
+
+def _signed(data: bytes) -> int:
+    """The integer in these bytes."""
+    value = _varint(data, 0)[0]
+    return (value >> 1) ^ -(value & 1)
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """The column chunks in a footer, compared with pyarrow; damaged footers do not end the process."""
 
 import io
+import re
 import struct
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from parquet_footers import (
     with_footer_bytes,
 )
 
+from nerbench.artifacts.tables import parquet_pages
 from nerbench.artifacts.tables.parquet_bounds import MAX_PAGE, read_table
 from nerbench.artifacts.tables.parquet_pages import Chunk, footer_of, pages, row_groups
 
@@ -88,6 +90,19 @@ def claimed_by_pyarrow(data: bytes) -> list[Chunk]:
 def test_the_chunks_of_a_footer(options: dict[str, object]) -> None:
     data = written(**options)
     assert chunks(data[footer_start(data) : -8]) == claimed_by_pyarrow(data)
+
+
+def test_usual_chunks_are_read_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {"long": ["x" * 65], "at": pa.array([1], pa.timestamp("us", "UTC")), "none": pa.nulls(1), "yes": [True]}
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"text": ["é"]} | texts), sink, use_dictionary=["text"])
+    data = sink.getvalue()
+    footer = data[footer_start(data) : -8]
+    usual = chunks(footer)
+    assert [chunk.column for chunk in usual] == ["text", *texts]
+    assert usual == claimed_by_pyarrow(data)
+    monkeypatch.setattr(parquet_pages, "_usual_chunk", lambda: re.compile(rb"(?!)"))
+    assert chunks(footer) == usual
 
 
 def test_a_footer_that_ends_too_early() -> None:
