@@ -45,7 +45,8 @@ def as_table(table: str, data: pa.Table | list[dict[str, Any]], date: str) -> pa
     if unknown := [name for name in given if name not in declared.names]:
         raise ValueError(f"the table {table} has no column {unknown[0]}")
     rows = data if isinstance(data, pa.Table) else pa.Table.from_pylist(data, schema=declared)
-    run_date = _repeated(calendar_date.fromisoformat(date), pa.date32(), rows.num_rows)
+    dates = pa.repeat(pa.scalar(calendar_date.fromisoformat(date), pa.date32()), min(rows.num_rows, MAX_ROWS))
+    run_date = _repeated(dates, rows.num_rows)
     return rows.drop_columns({"run_date"} & {*rows.column_names}).append_column("run_date", run_date)
 
 
@@ -177,17 +178,17 @@ def difference(before: pa.Table, table: str, rows: pa.Table, first_row: int = 0)
 
 def with_declared(rows: pa.Table, declared: pa.Schema, wanted: set[str] | None = None) -> pa.Table:
     """`rows`, with columns of nulls for declared (and wanted) columns that are missing."""
-    there = set(rows.column_names)
+    there, few = set(rows.column_names), min(rows.num_rows, MAX_ROWS)
     for field in declared:
         if field.name not in there and (wanted is None or field.name in wanted):
-            rows = rows.append_column(field.with_nullable(True), _repeated(None, field.type, rows.num_rows))
+            rows = rows.append_column(field.with_nullable(True), _repeated(pa.nulls(few, field.type), rows.num_rows))
     return rows
 
 
-def _repeated(value: Any, kind: pa.DataType, rows: int) -> pa.ChunkedArray:
-    """A column with the same value in each row, whose chunks share their memory."""
-    part = pa.repeat(pa.scalar(value, kind), min(rows, MAX_ROWS))
-    return pa.chunked_array([part[: rows - start] for start in range(0, rows, MAX_ROWS)], kind)
+def _repeated(values: pa.Array, rows: int) -> pa.ChunkedArray:
+    """A column of so many rows with the same value, from the first of them: its chunks share their memory."""
+    starts = range(0, rows, MAX_ROWS)
+    return pa.chunked_array([values[: rows - start] for start in starts], values.type)
 
 
 def _typed(table: str, part: pa.Table) -> pa.Table:

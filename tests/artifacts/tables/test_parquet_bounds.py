@@ -245,9 +245,12 @@ def test_filters_and_plain_rows_do_without_pandas(tmp_path: Path) -> None:
     open_root(str(tmp_path)).create("a.parquet", as_parquet(rows))
     code = (
         "import sys; from nerbench.artifacts.storage.open_root import open_root\n"
-        "from nerbench.artifacts.tables.parquet import as_rows, read_rows\n"
-        f"rows = [as_rows(read_rows(open_root({str(tmp_path)!r}), 'a.parquet', filters=[('text', '=', text)]))\n"
-        "        for text in 'ac']\n"
+        "from nerbench.artifacts.tables.parquet import as_rows, read_rows, with_declared\n"
+        "from nerbench.artifacts.tables.schemas import schema\n"
+        "missing = schema('runs')\n"
+        f"root = open_root({str(tmp_path)!r})\n"
+        "found = [read_rows(root, 'a.parquet', filters=[('text', '=', text)]) for text in 'ac']\n"
+        "rows = [as_rows(with_declared(one, missing)) for one in found]\n"
         "print([len(one) for one in rows], 'pandas' in sys.modules)"
     )
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
