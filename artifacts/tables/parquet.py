@@ -43,8 +43,7 @@ def as_table(table: str, data: pa.Table | list[dict[str, Any]], date: str) -> pa
         raise ValueError(f"the table {table} has no column {unknown[0]}")
     rows = data if isinstance(data, pa.Table) else pa.Table.from_pylist(data, schema=declared)
     dates = pa.repeat(pa.scalar(calendar_date.fromisoformat(date), pa.date32()), min(rows.num_rows, MAX_ROWS))
-    starts = range(0, rows.num_rows, MAX_ROWS)
-    run_date = pa.chunked_array([dates[: rows.num_rows - start] for start in starts], pa.date32())
+    run_date = _repeated(dates, rows.num_rows)
     return rows.drop_columns({"run_date"} & {*rows.column_names}).append_column("run_date", run_date)
 
 
@@ -182,11 +181,17 @@ def difference(before: pa.Table, table: str, rows: pa.Table, first_row: int = 0)
 
 def with_declared(rows: pa.Table, declared: pa.Schema, wanted: set[str] | None = None) -> pa.Table:
     """`rows`, with columns of nulls for declared (and wanted) columns that are missing."""
-    there = set(rows.column_names)
+    there, few = set(rows.column_names), min(rows.num_rows, MAX_ROWS)
     for field in declared:
         if field.name not in there and (wanted is None or field.name in wanted):
-            rows = rows.append_column(field.with_nullable(True), pa.nulls(rows.num_rows, field.type))
+            rows = rows.append_column(field.with_nullable(True), _repeated(pa.nulls(few, field.type), rows.num_rows))
     return rows
+
+
+def _repeated(values: pa.Array, rows: int) -> pa.ChunkedArray:
+    """A column of so many rows with the same value, from the first of them: its chunks share their memory."""
+    starts = range(0, rows, MAX_ROWS)
+    return pa.chunked_array([values[: rows - start] for start in starts], values.type)
 
 
 def _typed(table: str, part: pa.Table) -> pa.Table:

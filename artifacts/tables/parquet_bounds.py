@@ -1,6 +1,7 @@
 """Bounds that a Parquet file must respect before it is decoded: 75 KB can contain a thousand million rows or strings.
 
-The bounds grow with the size of the file, so that large files can be read.
+The bounds grow with the size of the file, so that large files can be read. They are about what Arrow reads:
+`parquet_pages` explains how two readers of a file can find different things in it.
 """
 
 import os
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 from nerbench.artifacts.arrow_arrays import text_array
 from nerbench.artifacts.errors import CorruptArtifactError, InputError
-from nerbench.artifacts.tables.parquet_pages import Chunk, ReadAt, pages, row_groups
+from nerbench.artifacts.tables.parquet_pages import Chunk, ReadAt, footer_of, pages, row_groups
 
 Stream = IO[bytes]
 Condition = tuple[str, str, Any]
@@ -104,7 +105,7 @@ def read_table(stream: Stream, wanted: Collection[str] | None = None, filters: S
             return file.read(columns=names, use_threads=file.metadata.num_rows > MAX_ROWS)
         metadata = file.metadata
     with open_footer(stream, text_columns(metadata), metadata) as file:
-        return pa.concat_tables(_plain_groups(file, names, _size(stream)))
+        return pa.concat_tables(_plain_groups(file, names, _size(stream), range(file.num_row_groups)))
 
 
 def _read_matching(stream: Stream, wanted: Collection[str] | None, filters: Sequence[Condition]) -> pa.Table:
@@ -115,9 +116,7 @@ def _read_matching(stream: Stream, wanted: Collection[str] | None, filters: Sequ
         if groups and checked.most <= MAX_BYTES:
             return matching(file.read_row_groups(groups, columns=names, use_threads=False), known)
     with open_footer(stream, text_columns(metadata), metadata) as file:
-        read = (file.read_row_group(number, columns=names, use_threads=False) for number in groups)
-        parts = [plain_part(matching(part, known), _size(stream)) for part in read]
-        return pa.concat_tables(parts or [plain(file.read_row_groups([], columns=names))])
+        return pa.concat_tables(_plain_groups(file, names, _size(stream), groups, known))
 
 
 def _names(file: pq.ParquetFile, wanted: Collection[str] | None) -> list[str]:
@@ -194,14 +193,14 @@ def open_footer(
 
     Raises ValueError and Arrow's errors.
     """
-    _footer_length(stream)
+    _check_end(stream)
     stream.seek(0)
     return pq.ParquetFile(
         stream, metadata=metadata, read_dictionary=list(dictionaries), page_checksum_verification=True
     )
 
 
-def _footer_length(stream: Stream) -> int:
+def _check_end(stream: Stream) -> None:
     size = _size(stream)
     end = _read_at(stream, max(size - 8, 0), 8)
     length = int.from_bytes(end[:4], "little")
@@ -209,7 +208,6 @@ def _footer_length(stream: Stream) -> int:
         raise ValueError("it is not a Parquet file")
     if length > min(MAX_FOOTER, size):
         raise ValueError(f"its footer has {length} bytes, more than {min(MAX_FOOTER, size)}")
-    return length
 
 
 def check_groups(stream: Stream, metadata: pq.FileMetaData, columns: Collection[str] | None) -> int:
@@ -227,33 +225,37 @@ class _Checked(NamedTuple):
 def _check(
     stream: Stream, metadata: pq.FileMetaData, columns: Collection[str] | None, filters: Sequence[Condition] = ()
 ) -> _Checked:
-    read_at, sizes, length = partial(_read_at, stream), list[_Size](), _footer_length(stream)
+    read_at, size = partial(_read_at, stream), _size(stream)
     leaves = [metadata.schema.column(position) for position in range(metadata.num_columns)]
     paths = [leaf.path for leaf in leaves]
     nested = tuple(f"{column}." for column in columns or ())
     wanted = {at for at, path in enumerate(paths) if columns is None or path in columns or path.startswith(nested)}
     checks = {paths.index(one[0]): partial(_may_match, one) for one in filters if one[0] in paths}
-    read = [leaves[at] for at in sorted(wanted | checks.keys())]
-    types = [_PHYSICAL_TYPES.index(leaf.physical_type) for leaf in read]
-    widths = [leaf.length if leaf.physical_type == "FIXED_LEN_BYTE_ARRAY" else 0 for leaf in read]
-    groups = []
-    for number, group in enumerate(row_groups(_read_at(stream, _size(stream) - 8 - length, length), wanted, checks)):
+    read = [leaves[at] for at in sorted(wanted | checks.keys() or {0})]  # some column bounds the rows without columns
+    groups, sizes, rows, in_pages = list[int](), list[_Size](), 0, 0
+    for number, group in enumerate(row_groups(footer_of(metadata), wanted or {0}, checks)):
+        n_rows = metadata.row_group(number).num_rows
+        rows += n_rows
         if group is None:
             continue
         groups.append(number)
-        for chunk, of_schema in zip(group, types, strict=False):  # Arrow decodes by the schema
-            if chunk.physical_type != of_schema:
-                raise ValueError(f"{chunk.column} has another physical type than in the schema")
-        total = _total(_chunk_size(read_at, *one) for one in zip(group, widths, strict=False))
+        if len(group) < len(read):
+            raise ValueError(f"row group {number} lacks columns of the schema")
+        in_pages += sum(chunk.compressed for chunk in group)
+        if in_pages > size:
+            raise ValueError("several of its columns share the same bytes")
+        total = _total(_chunk_size(read_at, *one, n_rows) for one in zip(group, read, strict=True))
         if total.values > max(MAX_VALUES, VALUES_A_BYTE * total.compressed):
             raise ValueError(f"row group {number} has {total.values} values in {total.compressed} bytes")
         if total.uncompressed > max(MAX_BYTES, BYTES_A_BYTE * total.compressed):
             raise ValueError(f"row group {number} has {total.uncompressed} bytes, compressed to {total.compressed}")
         sizes.append(total)
+    if rows != metadata.num_rows:
+        raise ValueError(f"its row groups have {rows} rows instead of {metadata.num_rows}")
     total = _total(sizes)
     if total.values > max(MAX_TOTAL, VALUES_A_BYTE * total.compressed):
         raise ValueError(f"it has {total.values} values in {total.compressed} bytes")
-    return _Checked(total.most, groups)
+    return _Checked(total.most if wanted else 0, groups)
 
 
 def _may_match(one: Condition, chunk: Chunk) -> bool:
@@ -270,9 +272,13 @@ def _total(sizes: Iterable[_Size]) -> _Size:
     return _Size(*map(sum, zip(_Size(), *sizes, strict=True)))
 
 
-def _chunk_size(read_at: ReadAt, chunk: Chunk, width: int) -> _Size:
-    """The size of a column chunk. `width`: bytes of each value, even of a null, if they are fixed by the schema."""
+def _chunk_size(read_at: ReadAt, chunk: Chunk, leaf: Any, rows: int) -> _Size:
+    """The size of a column chunk of a row group with so many rows. `leaf`: its column in the schema."""
     name, values, compressed, uncompressed, most = chunk.column, 0, 0, 0, 0
+    if chunk.physical_type != _PHYSICAL_TYPES.index(leaf.physical_type):  # Arrow decodes by the schema
+        raise ValueError(f"{name} has another physical type than in the schema")
+    if not (0 <= rows <= chunk.values if leaf.max_repetition_level else rows == chunk.values):
+        raise ValueError(f"{name} has {chunk.values} values in {rows} rows")
     for page in pages(read_at, chunk):
         if page.uncompressed > MAX_PAGE:
             raise ValueError(f"a page of {name} has {page.uncompressed} bytes, more than {MAX_PAGE}")
@@ -284,20 +290,23 @@ def _chunk_size(read_at: ReadAt, chunk: Chunk, width: int) -> _Size:
         most += page.uncompressed if is_whole else page.values * uncompressed
     if values != chunk.values:
         raise ValueError(f"{name} has {values} values instead of {chunk.values}")
-    uncompressed = max(uncompressed, width * values)
+    if leaf.physical_type == "FIXED_LEN_BYTE_ARRAY":  # even a null takes the width
+        uncompressed = max(uncompressed, leaf.length * values)
     return _Size(values, compressed, uncompressed, 16 * values + (0 if chunk.physical_type in _NUMBERS else most))
 
 
-def _plain_groups(file: pq.ParquetFile, names: list[str], size: int) -> Iterator[pa.Table]:
+def _plain_groups(
+    file: pq.ParquetFile, names: list[str], size: int, groups: Iterable[int], filters: Sequence[Condition] = ()
+) -> Iterator[pa.Table]:
+    """The matching rows of these row groups. Raises ValueError if together they take more memory than `size` allows."""
     most = left = max(MAX_BYTES, BYTES_A_BYTE * size)
-    for number in range(file.num_row_groups):
-        rows = file.read_row_group(number, columns=names)
+    yield plain(file.read_row_groups([], columns=names))
+    for number in groups:
+        rows = matching(file.read_row_group(number, columns=names, use_threads=False), filters)
         left -= sum(decoded_bytes(column) for column in rows.columns)
         if left < 0:
             raise ValueError(f"its {size} bytes hold more than {most}")
         yield plain(rows)
-    if not file.num_row_groups:
-        yield plain(file.read(columns=names))
 
 
 def text_columns(metadata: pq.FileMetaData) -> list[str]:

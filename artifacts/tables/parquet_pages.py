@@ -2,11 +2,20 @@
 
 The footer claims sizes; the headers of the pages determine how much a reader allocates. Both are structures of Thrift's
 compact protocol: https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
-pyarrow's metadata of a column is not used: it aborts the process if a damaged footer contradicts itself.
+
+Two readers of a hostile footer can find different things in it: Arrow ignores the declared type of the elements of a
+list and the upper bits of a field number. Therefore, Arrow reads the footer and writes it again, and only that is read
+here. pyarrow's metadata of a column is not used: it aborts the process if a footer contradicts itself.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from functools import cache
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 ReadAt = Callable[[int, int], bytes]
 """Reads bytes of a file from a position, up to a number."""
@@ -18,8 +27,8 @@ _ROW_GROUPS, _COLUMNS, _META_DATA, _STATISTICS = 4, 1, 3, 12
 """Field numbers on the path from the footer to the statistics of a column chunk."""
 _HIGH, _LOW = 5, 6
 """The fields of statistics with the highest and the lowest value."""
-_TYPE, _DATA, _DATA_V2 = 1, 5, 8
-"""The fields of a header with the type of the page, and about a data page in the two formats."""
+_TYPE, _DATA, _DICTIONARY, _DATA_V2 = 1, 5, 7, 8
+"""The fields of a header with the type of the page, about a data page in the two formats, and about a dictionary."""
 _FIELD_OF_TYPE = {0: _DATA, 3: _DATA_V2}
 """The field of a header about a data page, by the type of the page."""
 _TRUE, _FALSE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 8, 9, 10, 12
@@ -65,35 +74,84 @@ class Page(NamedTuple):
     """None for a dictionary page."""
 
 
+def footer_of(metadata: "pq.FileMetaData") -> bytes:
+    """The footer of a file as Arrow understood it."""
+    sink = BytesIO()
+    metadata.write_metadata_file(sink)
+    return sink.getvalue()[4:-8]
+
+
 def row_groups(
     footer: bytes, wanted: Collection[int], may_match: Mapping[int, Callable[[Chunk], bool]]
 ) -> Iterator[list[Chunk] | None]:
     """The wanted column chunks of each row group; None if the statistics of a chunk exclude that any row matches.
 
+    `footer`: from `footer_of`.
     Columns are identified by their position, as Arrow does; the other chunks are skipped unread. `may_match`: the
     check of each of these columns. Raises ValueError if the footer cannot be read.
     """
-    reader = _Reader(footer)
+    reader, usual = _Reader(footer), _usual_chunk()
     try:
         for row_group, _ in enumerate(reader.structs(_ROW_GROUPS)):
             found: list[Chunk] | None = []
             for position, _ in enumerate(reader.structs(_COLUMNS)):
-                check = may_match.get(position)
-                if found is None or not (check or position in wanted):
+                check, start, match = may_match.get(position), reader.at, usual.match(footer, reader.at)
+                if match:
+                    reader.at = match.end()
+                else:
                     reader.skip_struct()
-                    continue
-                nested = {_META_DATA, _STATISTICS} if check else {_META_DATA}
-                chunk = _chunk(reader.struct(nested).get(_META_DATA), row_group)
-                found = None if check and not check(chunk) else [*found, chunk]
+                if found is not None and (check or position in wanted):
+                    chunk = _of_match(match, row_group) if match else _chunk(_Reader(footer, start), row_group)
+                    found = None if check and not check(chunk) else [*found, chunk]
             yield found
     except (IndexError, RecursionError):
         raise ValueError("its footer cannot be read") from None
 
 
-def _chunk(claimed: Any, row_group: int) -> Chunk:
+@cache
+def _usual_chunk() -> re.Pattern[bytes]:
+    """A column chunk as Arrow writes nearly all: a match is found in a third of the time of reading field by field.
+
+    The column is not nested, and no text in it has more than 64 bytes.
+    """
+
+    def several(kind: int, element: bytes) -> bytes:
+        return b"(?:" + b"|".join(re.escape(bytes([n << 4 | kind])) + element * n for n in range(7)) + b")"
+
+    number, byte = rb"[\x80-\xff]*[\x00-\x7f]", rb"[\x00-\xff]"
+    text = b"(?:" + b"|".join(re.escape(bytes([n])) + byte + b"{%d}" % n for n in range(65)) + b")"
+    statistics = (
+        rb"(?:\x18%(text)s\x18%(text)s)?(?:[\x16\x36]%(number)s)?(?:\x16%(number)s)?"
+    ) + rb"(?:[\x18-\x58](?P<high>%(text)s)\x18(?P<low>%(text)s))?[\x11\x12]*\x00"
+    pattern = (
+        rb"\x26%(number)s\x1c\x15(?P<type>%(number)s)\x19%(encodings)s\x19\x18(?P<column>%(text)s)\x15%(number)s"
+        rb"\x16(?P<values>%(number)s)\x16%(number)s\x16(?P<compressed>%(number)s)"
+        rb"\x26(?P<data>%(number)s)(?:\x26(?P<dictionary>%(number)s))?(?:[\x1c\x3c]" + statistics + rb")?"
+        rb"(?:[\x19\x29\x49]%(pages)s)?(?:[\x1c-\x6c](?:\x16%(number)s)?(?:[\x19\x29\x39]%(counts)s)*\x00)?\x00\x00"
+    )
+    parts = {b"number": number, b"text": text, b"encodings": several(_I32, number), b"counts": several(_I64, number)}
+    return re.compile(pattern % (parts | {b"pages": several(_STRUCT, (rb"\x15" + number) * 3 + rb"\x00")}))
+
+
+def _of_match(match: re.Match[bytes], row_group: int) -> Chunk:
+    type_, column, values, compressed, data, dictionary, high, low = match.group(
+        "type", "column", "values", "compressed", "data", "dictionary", "high", "low"
+    )
+    first, before = _signed(data), _signed(dictionary) if dictionary else 0
+    ends = (low[1:], high[1:]) if high else (None, None)
+    numbers = _signed(type_), _signed(values), _start(first, before), _signed(compressed)
+    return Chunk(row_group, column[1:].decode(), *numbers, *ends)
+
+
+def _start(data: int, dictionary: int) -> int:
+    """The position of the first page, as in Arrow. Some writers say that the dictionary is at 0 if there is none."""
+    return dictionary if 0 < dictionary < data else data
+
+
+def _chunk(reader: "_Reader", row_group: int) -> Chunk:
+    claimed = reader.struct({_META_DATA, _STATISTICS}).get(_META_DATA, {})
     try:
-        first_data = claimed[_WIDE + 9]
-        start = min(first_data, claimed.get(_WIDE + 11, first_data))  # a dictionary page comes first
+        start = _start(claimed[_WIDE + 9], claimed.get(_WIDE + 11, 0))
         known = claimed.get(_STATISTICS, {})
         ends = known.get(_LOW), known.get(_HIGH)
         low, high = ends if all(isinstance(end, bytes) for end in ends) else (None, None)
@@ -123,7 +181,7 @@ def _header(read_at: ReadAt, at: int) -> tuple[dict[int, Any], int]:
         data = read_at(at, size)
         reader = _Reader(data)
         try:
-            return reader.struct({_DATA, _DATA_V2}), reader.at
+            return reader.struct({_DATA, _DICTIONARY, _DATA_V2}), reader.at
         except IndexError:
             if len(data) < size or size >= _MAX_HEADER:
                 raise ValueError("a page has no header that can be read") from None
@@ -140,11 +198,13 @@ def _page(header: dict[int, Any]) -> Page:
     try:
         encoding = data.get(2 if field == _DATA else 4)
         page = Page(data.get(1, 0), header.get(3, -1), header.get(2, -1), encoding)
-        is_complete = min(page.values, page.compressed, page.uncompressed) >= 0
-        is_complete &= page.encoding is None or page.encoding < 1 << 31  # Arrow would drop higher bits
+        entries = header.get(_DICTIONARY, {}).get(1, 0)
+        numbers = (page.values, page.compressed, page.uncompressed, encoding or 0)
+        is_valid = all(0 <= one < 1 << 31 for one in numbers)  # Arrow would drop higher bits
+        is_valid &= 0 <= entries <= page.uncompressed  # Arrow allocates an entry before it reads it
     except (AttributeError, TypeError):
-        is_complete = False
-    if not is_complete:
+        is_valid = False
+    if not is_valid:
         raise ValueError("a page has no valid size or encoding")
     return page
 
@@ -155,8 +215,8 @@ class _Reader:
     Its methods raise IndexError at the end of the bytes, and RecursionError if structures are nested too deeply.
     """
 
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at = data, 0
+    def __init__(self, data: bytes, at: int = 0) -> None:
+        self.data, self.at = data, at
 
     def struct(self, nested: Collection[int] = ()) -> dict[int, Any]:
         """Read a structure: its integers (see _WIDE), byte strings and `nested` structures by field number.
@@ -171,7 +231,7 @@ class _Reader:
             kind = head & 15
             number = number + (head >> 4) if head >> 4 else self._integer()
             key = number + _WIDE if kind == _I64 else number
-            if key in fields or number > _MAX_FIELD:
+            if key in fields or not 0 < number <= _MAX_FIELD:
                 raise ValueError(_UNREADABLE)
             if kind in {_I32, _I64}:
                 value = data[self.at]
@@ -195,23 +255,16 @@ class _Reader:
         return fields
 
     def structs(self, wanted: int) -> Iterator[None]:
-        """Read a structure and yield at each element of its list `wanted`; the caller reads the element.
-
-        Raises ValueError for a second such list, because Arrow uses the last one.
-        """
-        number, seen = 0, False
+        """Read a structure and yield at each element of its list `wanted`; the caller reads the element."""
+        number = 0
         while head := self.data[self.at]:
             self.at += 1
             kind = head & 15
             number = number + (head >> 4) if head >> 4 else self._integer()
-            if number != wanted or kind != _LIST:
+            if number != wanted:
                 self._skip(kind)
                 continue
-            element, length = self._list()
-            if element != _STRUCT or seen:
-                raise ValueError(_UNREADABLE)
-            seen = True
-            for _ in range(length):
+            for _ in range(self._list()[1]):
                 yield
         self.at += 1
 
@@ -234,6 +287,12 @@ class _Reader:
     def _integer(self) -> int:
         value, self.at = _varint(self.data, self.at)
         return (value >> 1) ^ -(value & 1)
+
+
+def _signed(data: bytes) -> int:
+    """The integer in these bytes."""
+    value = _varint(data, 0)[0]
+    return (value >> 1) ^ -(value & 1)
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

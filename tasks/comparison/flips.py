@@ -111,7 +111,7 @@ class Flips(Sequence[Flip]):
 
     def n(self, kind: Kind) -> int:
         """The number of flips of a kind."""
-        return pc.sum(pc.equal(self._table["kind"], kind)).as_py() or 0
+        return (pc.sum(pc.equal(self._table["kind"], kind)).as_py() or 0) if len(self) else 0
 
     def __len__(self) -> int:
         return int(self._table.num_rows)

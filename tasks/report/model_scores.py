@@ -143,7 +143,6 @@ class StoredTable:
 
     def __init__(self, results: str, table: str) -> None:
         self._root, self._table = open_root(results), table
-        self._nothing: dict[tuple[str, ...], pa.Table] = {}
 
     @cached_property
     def _paths(self) -> dict[str, str]:
@@ -180,20 +179,15 @@ class StoredTable:
             return Sample([], 0)
         return Sample(parts, total)
 
-    def rows(self, entry: ModelScores, columns: Sequence[str]) -> pa.Table:
+    def rows(self, entry: ModelScores, columns: Sequence[str]) -> list[Row]:
         """These columns of the rows about an entry; none if nothing was written or the file is damaged.
 
         Damage is reported: see `nerbench.artifacts.errors`.
         """
-        declared, wanted = schema(self._table), set(columns)
-        path = self._path(entry)
-        if path is None and tuple(columns) in self._nothing:
-            return self._nothing[tuple(columns)]
-        found = pa.table({}) if path is None else self._read(path, wanted)
-        rows = with_declared(found, declared, wanted).select(list(columns))
-        if path is None:  # there may be thousands of models without this table
-            self._nothing[tuple(columns)] = rows
-        return rows
+        if (path := self._path(entry)) is None:
+            return []
+        found = with_declared(self._read(path, {*columns}), schema(self._table), {*columns})
+        return as_rows(found.select(list(columns)))
 
     def _path(self, entry: ModelScores) -> str | None:
         is_known = entry.about["predictions_digest"] is not None
@@ -241,7 +235,7 @@ def details(entry: ModelScores) -> Plain:
 
 def confusion(table: StoredTable, entry: ModelScores) -> list[Plain]:
     """Pairs of types: `gold`, `pred` (`O` if there is none), `boundaries` and the frequency."""
-    rows = table.rows(entry, ("gold_label", "pred_label", "boundaries", "n")).to_pylist()
+    rows = table.rows(entry, ("gold_label", "pred_label", "boundaries", "n"))
     return [
         {"gold": row["gold_label"], "pred": row["pred_label"], "boundaries": row["boundaries"], "n": row["n"] or 0}
         for row in rows
@@ -252,7 +246,7 @@ def calibration(table: StoredTable, entry: ModelScores) -> Plain:
     """By label: `bins` of (confidence, accuracy, entities), and the risk–coverage `curve` of (coverage, risk, from)."""
     columns = ("kind", "label", "position", "low", "coverage", "n", "mean_confidence", "accuracy")
     found: Plain = {}
-    for row in sorted(table.rows(entry, columns).to_pylist(), key=lambda row: row["position"]):
+    for row in sorted(table.rows(entry, columns), key=lambda row: row["position"]):
         if row["accuracy"] is None:
             continue
         curves = found.setdefault(row["label"], {"bins": [], "curve": []})

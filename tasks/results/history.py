@@ -57,8 +57,8 @@ MEASURED = ("metric", "label", "slice", "mode")
 """The columns that identify a number."""
 _IDENTITY = ("artifact_id", "model_sha256", "words_sha256", "gold_sha256", "predictions_digest", "dtype")
 _COLUMNS = (
-    *("run_id", "started_at", "dataset", "split", "gold", "average", "n_models", *_IDENTITY),
-    *("value", "ci_low", "ci_high", "status", "reason"),
+    *("run_id", "started_at", "dataset", "split", "gold", "average", *_IDENTITY),
+    *("value", "ci_low", "ci_high", "reason"),
 )
 _MICRO = ("micro", "", None)
 """Averages of the number; a single label has none."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import parquet_bombs
 import pyarrow.parquet as pq
 import pytest
+from parquet_footers import varint
 
 from nerbench.artifacts.errors import CorpusError, CorruptArtifactError
 from nerbench.artifacts.tables.tables import read_results
@@ -91,12 +92,3 @@ def test_pages_that_are_larger_than_the_footer_claims(bomb: Path, tmp_path: Path
     bomb.write_bytes(data)
     with pytest.raises(CorruptArtifactError, match=r"bomb\.parquet cannot be read: "):
         read_results(str(tmp_path), "metrics")
-
-
-def varint(number: int) -> bytes:
-    """As Thrift's compact protocol writes it."""
-    found = bytearray()
-    while number > 127:
-        found.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*found, number])

@@ -1,7 +1,9 @@
 """The bounds of Parquet files accept every table that nerbench writes."""
 
+import io
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from parquet_footers import STRUCT, Struct, column_chunk, row_group, with_footer
 
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables import parquet_bounds
-from nerbench.artifacts.tables.parquet import as_parquet, as_rows, read_rows
+from nerbench.artifacts.tables.parquet import as_parquet, as_rows, read_rows, with_declared
 from nerbench.artifacts.tables.parquet_bounds import (
     batches,
     bounded,
@@ -22,6 +25,7 @@ from nerbench.artifacts.tables.parquet_bounds import (
     decoded_bytes,
     matching,
     plain_column,
+    read_table,
 )
 from nerbench.artifacts.tables.schemas import schema
 
@@ -134,6 +138,93 @@ def test_nulls_of_a_fixed_width_count(tmp_path: Path, monkeypatch: pytest.Monkey
         read_rows(open_root(str(tmp_path)), "a.parquet")
 
 
+def change_rows(rows: int) -> Callable[[Struct], None]:
+    def change(footer: Struct) -> None:
+        footer[3] = row_group(footer)[3] = (6, rows)
+
+    return change
+
+
+@pytest.mark.parametrize("wanted", [None, set(), {"samples_s"}], ids=["all", "none", "lists"])
+@pytest.mark.parametrize("rows", [1 << 40, 101, 99, -1])
+def test_another_number_of_rows_than_the_columns_have_is_damage(rows: int, wanted: set[str] | None) -> None:
+    """Arrow allocates a row before it reads it, or leaves out the last ones."""
+    data = as_parquet(pa.table({"text": ["a"] * 100, "samples_s": [[1.0]] * 100}))
+    if wanted == {"samples_s"} and rows == 99:
+        return  # a value may be another one of the same row
+    with pytest.raises(ValueError, match=f"has 100 values in {rows} rows"):
+        read_table(pa.BufferReader(with_footer(data, change_rows(rows))), wanted)
+
+
+def test_another_number_of_rows_than_the_row_groups_have_is_damage() -> None:
+    data = with_footer(as_parquet(pa.table({"text": ["a"] * 100})), lambda footer: footer.update({3: (6, 1 << 40)}))
+    for filters in ([], [("text", "=", "b")]):
+        with pytest.raises(ValueError, match=f"its row groups have 100 rows instead of {1 << 40}"):
+            read_table(pa.BufferReader(data), {"other"}, filters)
+
+
+def test_row_groups_with_the_same_bytes_are_damage() -> None:
+    """Each counted as so many bytes of the file: a filter read 3.4 GB from 1.4 MB."""
+
+    def repeat(footer: Struct) -> None:
+        footer[4] = (9, (STRUCT, [row_group(footer)] * 100))
+        footer[3] = (6, 100 * footer[3][1])
+
+    data = with_footer(as_parquet(pa.table({"n": range(10_000)})), repeat)
+    with pytest.raises(ValueError, match="several of its columns share the same bytes"):
+        read_table(pa.BufferReader(data), None, [("n", ">=", 0)])
+
+
+def test_a_row_group_without_a_column_is_damage() -> None:
+    data = with_footer(
+        as_parquet(pa.table({"n": [1]})), lambda footer: row_group(footer).update({1: (9, (STRUCT, []))})
+    )
+    with pytest.raises(ValueError, match="row group 0 lacks columns of the schema"):
+        read_table(pa.BufferReader(data))
+
+
+def test_filtered_rows_of_all_row_groups_share_one_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of 9 kB has fifty row groups, each of whose texts take 200 MB."""
+    monkeypatch.setattr(parquet_bounds, "MAX_BYTES", 1 << 16)
+    monkeypatch.setattr(parquet_bounds, "BYTES_A_BYTE", 1)
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"text": ["x" * 1_000] * 500}), sink, row_group_size=50)
+    stream = pa.BufferReader(sink.getvalue())
+    assert len(read_table(stream, None, [("text", "=", "y")])) == 0
+    with pytest.raises(ValueError, match="bytes hold more than 65536"):
+        read_table(stream, None, [("text", "=", "x" * 1_000)])
+
+
+def test_rows_are_counted_without_columns() -> None:
+    data = as_parquet(pa.table({"n": range(300_000), "text": ["x" * 2_000] * 300_000}))
+    assert read_table(pa.BufferReader(data), set()).num_rows == 300_000
+    assert (
+        with_declared(read_table(pa.BufferReader(data), set()), schema("runs"), {"host"})["host"].null_count == 300_000
+    )
+
+
+def test_missing_columns_take_little_memory() -> None:
+    """A file of 90 kB can have thirty million rows."""
+    rows = with_declared(pa.table({"n": pa.nulls(3_000_000)}), schema("runs"))
+    assert len(rows) == 3_000_000
+    assert rows.get_total_buffer_size() < 20 << 20, "600 MB if each row were in memory"
+
+
+def test_statistics_that_were_cut_exclude_nothing_that_is_there() -> None:
+    texts = ["p" * 5_000 + "a", "p" * 5_000 + "z"]
+    for change in (b"p" * 10, b"p" * 5_000):
+        sink = io.BytesIO()
+        pq.write_table(pa.table({"text": texts}), sink, use_dictionary=False)
+
+        def cut(footer: Struct, low: bytes = change) -> None:
+            no = (2, False)
+            ends = {5: (8, b"q"), 6: (8, low), 7: no, 8: no}  # the highest value is increased where it is cut
+            column_chunk(footer, 0)[12] = (STRUCT, ends)
+
+        stream = pa.BufferReader(with_footer(sink.getvalue(), cut))
+        assert [len(read_table(stream, None, [("text", "=", text)])) for text in texts] == [1, 1]
+
+
 def test_a_repeated_text_takes_memory_once(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": ["x" * 10_000] * 5_000, "lists": [["y" * 10_000]] * 5_000}), path)
@@ -154,9 +245,12 @@ def test_filters_and_plain_rows_do_without_pandas(tmp_path: Path) -> None:
     open_root(str(tmp_path)).create("a.parquet", as_parquet(rows))
     code = (
         "import sys; from nerbench.artifacts.storage.open_root import open_root\n"
-        "from nerbench.artifacts.tables.parquet import as_rows, read_rows\n"
-        f"rows = [as_rows(read_rows(open_root({str(tmp_path)!r}), 'a.parquet', filters=[('text', '=', text)]))\n"
-        "        for text in 'ac']\n"
+        "from nerbench.artifacts.tables.parquet import as_rows, read_rows, with_declared\n"
+        "from nerbench.artifacts.tables.schemas import schema\n"
+        "missing = schema('runs')\n"
+        f"root = open_root({str(tmp_path)!r})\n"
+        "found = [read_rows(root, 'a.parquet', filters=[('text', '=', text)]) for text in 'ac']\n"
+        "rows = [as_rows(with_declared(one, missing)) for one in found]\n"
         "print([len(one) for one in rows], 'pandas' in sys.modules)"
     )
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

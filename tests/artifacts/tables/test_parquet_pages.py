@@ -1,6 +1,7 @@
 """The column chunks in a footer, compared with pyarrow; damaged footers do not end the process."""
 
 import io
+import re
 import struct
 import subprocess
 import sys
@@ -10,9 +11,25 @@ from itertools import product
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from parquet_footers import (
+    BINARY,
+    STRUCT,
+    Struct,
+    column_chunk,
+    decoded,
+    encoded,
+    field,
+    footer_start,
+    integer,
+    row_group,
+    varint,
+    with_footer,
+    with_footer_bytes,
+)
 
-from nerbench.artifacts.tables.parquet_bounds import read_table
-from nerbench.artifacts.tables.parquet_pages import Chunk, _end, _Reader, pages, row_groups
+from nerbench.artifacts.tables import parquet_pages
+from nerbench.artifacts.tables.parquet_bounds import MAX_PAGE, read_table
+from nerbench.artifacts.tables.parquet_pages import Chunk, footer_of, pages, row_groups
 
 PHYSICAL_TYPES = ["BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"]
 ROWS = pa.table({"text": ["a", None] * 50, "n": [*range(99), None], "tags": [["O", "B-PER"]] * 100, "f": [0.5] * 100})
@@ -22,10 +39,6 @@ def written(**options: object) -> bytes:
     sink = io.BytesIO()
     pq.write_table(ROWS, sink, **options)
     return sink.getvalue()
-
-
-def footer_start(data: bytes) -> int:
-    return len(data) - 8 - int.from_bytes(data[-8:-4], "little")
 
 
 def stored(column: pq.ColumnChunkMetaData, end: str) -> bytes | None:
@@ -77,6 +90,19 @@ def claimed_by_pyarrow(data: bytes) -> list[Chunk]:
 def test_the_chunks_of_a_footer(options: dict[str, object]) -> None:
     data = written(**options)
     assert chunks(data[footer_start(data) : -8]) == claimed_by_pyarrow(data)
+
+
+def test_usual_chunks_are_read_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {"long": ["x" * 65], "at": pa.array([1], pa.timestamp("us", "UTC")), "none": pa.nulls(1), "yes": [True]}
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"text": ["é"]} | texts), sink, use_dictionary=["text"])
+    data = sink.getvalue()
+    footer = data[footer_start(data) : -8]
+    usual = chunks(footer)
+    assert [chunk.column for chunk in usual] == ["text", *texts]
+    assert usual == claimed_by_pyarrow(data)
+    monkeypatch.setattr(parquet_pages, "_usual_chunk", lambda: re.compile(rb"(?!)"))
+    assert chunks(footer) == usual
 
 
 def test_a_footer_that_ends_too_early() -> None:
@@ -169,25 +195,86 @@ def test_the_position_of_a_dictionary_has_64_bits() -> None:
     assert chunks(changed)[0].start == column.data_page_offset
 
 
-@pytest.mark.parametrize("level", ["row groups", "columns"])
-def test_a_repeated_list_is_damage(level: str) -> None:
-    """Arrow uses the last list: a small row group before a large one hid it, and 700 bytes took a gigabyte."""
+def hidden_by_false_type(real: Struct, decoy: Struct) -> bytes:
+    """A column chunk in which Arrow finds `real`, and readers that believe the types of lists find `decoy`.
+
+    The list of encodings says that it has one byte string. Arrow reads one integer, whatever the list says.
+    """
+    seen_by_believers = b"".join(field(number, *one) for number, one in decoy.items() if number > 2) + b"\0"
+    rest = b"".join(field(number, *one) for number, one in real.items() if number > 2) + b"\0"
+    skipped = (
+        rest + b"\x08" + integer(100) + varint(len(seen_by_believers))
+    )  # to Arrow, the decoy is in an unknown field
+    false_list = b"\x09\x04" + bytes([16 | BINARY]) + varint(len(skipped)) + skipped
+    return field(2, 6, 0) + b"\x0c\x06" + field(1, *real[1]) + false_list + seen_by_believers + b"\0"
+
+
+def test_a_list_with_a_false_type_hides_nothing() -> None:
+    """It hid a page of any size: nerbench checked other pages than Arrow read."""
+    sink = io.BytesIO()
+    rows = pa.table({"small": ["a"], "large": ["\0" * (MAX_PAGE + 1)]})
+    pq.write_table(rows, sink, compression="zstd", use_dictionary=False, store_schema=False, write_statistics=False)
+    data = sink.getvalue()
+    footer, _ = decoded(data, footer_start(data), STRUCT)
+    small, large = (column_chunk(footer, position) for position in range(2))
+    honest = encoded(STRUCT, row_group(footer)[1][1][1][1])
+    false = hidden_by_false_type(large, large | {number: small[number] for number in (5, 6, 7, 9)})
+    written = encoded(STRUCT, footer)
+    assert written.count(honest) == 1
+    changed = written.replace(honest, false)
+    assert [chunk.start for chunk in chunks(changed)] == [small[9][1]] * 2, "believed"
+    metadata = pq.read_metadata(io.BytesIO(with_footer_bytes(data, changed)))
+    assert [chunk.start for chunk in chunks(footer_of(metadata))] == [small[9][1], large[9][1]]
+    with pytest.raises(ValueError, match=f"a page of large has {MAX_PAGE + 11} bytes"):
+        read_table(pa.BufferReader(with_footer_bytes(data, changed)))
+
+
+@pytest.mark.parametrize("number", [4 + (1 << 16), 4 - (1 << 16)])
+def test_a_field_number_beyond_16_bits_hides_nothing(number: int) -> None:
+    """Arrow drops the upper bits of a number, and uses the last list of row groups."""
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, ROWS.schema.empty_table().select(["n"]).schema) as writer:
         for _ in range(2):
             writer.write_table(ROWS.select(["n"]))
     data = sink.getvalue()
-    footer = data[footer_start(data) : -8]
-    reader, starts = _Reader(footer), list[int]()
-    for _ in reader.structs(4):
-        starts.append(reader.at)
-        reader.skip_struct()
-    at = starts[1] if level == "columns" else footer.index(footer[starts[0] : starts[1]]) - 2
-    number = footer[at] >> 4 if level == "columns" else 4
-    again = footer[at + 1 : _end(footer, at + 1, 9)]
-    changed = footer[: at + 1] + again + bytes([9, 2 * number]) + footer[at + 1 :]
-    with pytest.raises(ValueError, match="its structures are not those of a Parquet file"):
-        read_table(pa.BufferReader(data[: -len(footer) - 8] + changed + len(changed).to_bytes(4, "little") + b"PAR1"))
+    footer, _ = decoded(data, footer_start(data), STRUCT)
+    element, groups = footer[4][1]
+    changed = (
+        encoded(STRUCT, footer | {4: (9, (element, groups[:1]))})[:-1] + field(number, 9, (element, groups)) + b"\0"
+    )
+    metadata = pq.read_metadata(io.BytesIO(with_footer_bytes(data, changed)))
+    assert metadata.num_row_groups == 2
+    assert len(chunks(footer_of(metadata))) == 2
+
+
+@pytest.mark.parametrize("number", [8 + (1 << 16), 8 - (1 << 16), 8])
+def test_a_field_number_of_a_page_is_positive_and_has_15_bits(number: int) -> None:
+    header = b"\x15\x00\x15\x14\x15\x14\x2c\x15\x02\x15\x00\x00" + field(number, STRUCT, {1: (5, 9)}) + b"\0"
+    chunk = Chunk(0, "text", physical_type=6, values=1, start=0, compressed=len(header) + 10, low=None, high=None)
+    with pytest.raises(ValueError, match=r"structures|header of another type"):
+        list(pages(partial(_part, header + bytes(10)), chunk))
+
+
+def test_a_dictionary_has_no_more_entries_than_bytes() -> None:
+    """Arrow allocates sixteen bytes for each entry that the header declares."""
+    chunk = Chunk(0, "text", physical_type=6, values=1, start=0, compressed=60, low=None, high=None)
+    for entries, is_valid in ((10, True), (11, False), (-1, False)):
+        header = encoded(STRUCT, {1: (5, 2), 2: (5, 10), 3: (5, 10), 7: (STRUCT, {1: (5, entries), 2: (5, 0)})})
+        read = pages(partial(_part, header.ljust(60, b"\0")), chunk)
+        if is_valid:
+            assert next(read).uncompressed == 10
+        else:
+            with pytest.raises(ValueError, match="no valid size"):
+                next(read)
+
+
+def test_a_dictionary_at_position_zero_is_none() -> None:
+    """As in Arrow, which would otherwise read other pages than those that were checked."""
+    data = written(compression="none")
+    changed = with_footer(data, lambda footer: column_chunk(footer, 0).update({11: (6, 0)}))
+    footer = footer_of(pq.read_metadata(io.BytesIO(changed)))
+    first_data = pq.read_metadata(io.BytesIO(data)).row_group(0).column(0).data_page_offset
+    assert chunks(footer)[0].start == first_data
 
 
 def _part(data: bytes, start: int, length: int) -> bytes:
