@@ -46,6 +46,15 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.02)
 
 
+def trained_and_waiting(folder: Path, start: Start) -> "tuple[subprocess.Popen[str], subprocess.Popen[str]]":
+    """A process that has trained, and one that has reported that it waits for the first one."""
+    first = start("1")
+    wait_for((folder / "trained-1").exists, "the first model")
+    second = start("2")
+    wait_for(lambda: f"process {first.pid} in" in (folder / "2.log").read_text(), "the second to wait")
+    return first, second
+
+
 def published(folder: Path, process: "subprocess.Popen[str]", number: str) -> str:
     """The complete artifact that a process published."""
     out, _ = process.communicate(timeout=PATIENCE_S)
@@ -59,10 +68,7 @@ def published(folder: Path, process: "subprocess.Popen[str]", number: str) -> st
 
 @pytest.mark.slow
 def test_the_second_waits_until_the_first_has_published_and_then_trains(tmp_path: Path, start: Start) -> None:
-    first = start("1")
-    wait_for((tmp_path / "trained-1").exists, "the first model")
-    second = start("2")
-    wait_for(lambda: "waiting until that one is done" in (tmp_path / "2.log").read_text(), "the second to wait")
+    first, second = trained_and_waiting(tmp_path, start)
     assert list(tmp_path.glob("cache/training/*/model/model.safetensors"))
     (tmp_path / "go").touch()
     assert published(tmp_path, first, "1") != published(tmp_path, second, "2")
@@ -72,10 +78,7 @@ def test_the_second_waits_until_the_first_has_published_and_then_trains(tmp_path
 
 @pytest.mark.slow
 def test_a_model_that_a_killed_process_could_not_publish_is_published_by_the_next(tmp_path: Path, start: Start) -> None:
-    first = start("1")
-    wait_for((tmp_path / "trained-1").exists, "the first model")
-    second = start("2")
-    wait_for(lambda: "waiting until that one is done" in (tmp_path / "2.log").read_text(), "the second to wait")
+    first, second = trained_and_waiting(tmp_path, start)
     first.kill()
     (tmp_path / "go").touch()
     published(tmp_path, second, "2")
