@@ -198,6 +198,7 @@ def test_filtered_rows_of_all_row_groups_share_one_bound(monkeypatch: pytest.Mon
 def test_rows_are_counted_without_columns() -> None:
     data = as_parquet(pa.table({"n": range(300_000), "text": ["x" * 2_000] * 300_000}))
     assert read_table(pa.BufferReader(data), set()).num_rows == 300_000
+    assert read_table(pa.BufferReader(data), set(), [("text", "=", "y")]).shape == (0, 0)
     assert (
         with_declared(read_table(pa.BufferReader(data), set()), schema("runs"), {"host"})["host"].null_count == 300_000
     )
