@@ -24,7 +24,8 @@ def scratch_folder() -> Iterator[Path]:
     """A new folder, which is removed at the end. First removes the folders of killed processes."""
     import fcntl  # which Windows lacks
 
-    _remove_abandoned(Path(tempfile.gettempdir()))
+    with suppress(OSError):  # a folder that this user may not list
+        _remove_abandoned(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
         descriptor = os.open(name, os.O_RDONLY)
         try:

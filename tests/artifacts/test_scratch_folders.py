@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,16 @@ def test_what_may_not_be_abandoned_stays(parent: Path) -> None:
     with scratch_folder():
         pass
     assert {*parent.iterdir()} == {young, other, target, link, file}
+
+
+def test_a_parent_that_may_not_be_listed_is_no_obstacle(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On some shared machines, users may create files in /tmp but not list it."""
+
+    def refuse(path: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "iterdir", refuse)
+        with scratch_folder() as folder:
+            (folder / "file").write_text("x")
+    assert [*parent.iterdir()] == []
