@@ -1,10 +1,11 @@
 """Temporary folders for predictions, ONNX graphs and other large files.
 
-A process that is killed cannot remove its folder; the next process that needs one does. A process locks its folder as
-long as it lives.
+A process that is killed cannot remove its folder; the next process of the machine that needs one does. A process locks
+its folder as long as it lives. Some network file systems hide locks from other machines, so names contain the machine.
 """
 
 import os
+import platform
 import re
 import shutil
 import tempfile
@@ -13,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_PREFIX = "nerbench-scratch-"
-_NAME = re.compile(rf"{_PREFIX}[a-z0-9_]{{8}}")
+_PREFIX = f"nerbench-scratch-{platform.node()}-"
+_NAME = re.compile(rf"{re.escape(_PREFIX)}[a-z0-9_]{{8}}")
 _YOUNG_S = 60.0
 """A younger folder may be one that its process has not locked yet."""
 
