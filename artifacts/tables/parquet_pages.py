@@ -12,10 +12,9 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
+import pyarrow.parquet as pq
 
 ReadAt = Callable[[int, int], bytes]
 """Reads bytes of a file from a position, up to a number."""
@@ -40,6 +39,9 @@ _WIDE = 1 << 16
 _WIDTHS = {3: 1, 7: 8}
 """Size in bytes of the fixed-width types, byte and double."""
 _MAX_FIELD = (1 << 15) - 1
+MAGIC = b"PAR1"
+_ENCRYPTION = b"\x0c\x10\x00"
+"""An encryption algorithm in a footer: a structure without fields, and its number in full."""
 _UNREADABLE = "its structures are not those of a Parquet file"
 
 
@@ -74,8 +76,16 @@ class Page(NamedTuple):
     """None for a dictionary page."""
 
 
-def footer_of(metadata: "pq.FileMetaData") -> bytes:
-    """The footer of a file as Arrow understood it."""
+def footer_of(metadata: pq.FileMetaData, stored: bytes) -> bytes:
+    """The footer of a file as Arrow understood it. `stored`: the footer as the file has it.
+
+    Raises ValueError if the metadata is encrypted or signed: Arrow ends the process when it writes such a footer.
+    """
+    # pyarrow does not say so. With this field once more, the metadata is the same only if it was there already.
+    twin = MAGIC + stored[: metadata.serialized_size - 1] + _ENCRYPTION + b"\x00"
+    twin += (len(twin) - len(MAGIC)).to_bytes(4, "little") + MAGIC
+    if metadata.equals(pq.read_metadata(BytesIO(twin))) or not metadata.equals(metadata):  # not a number is unequal
+        raise ValueError("it is encrypted or signed, or its geospatial statistics are not numbers")
     sink = BytesIO()
     metadata.write_metadata_file(sink)
     return sink.getvalue()[4:-8]

@@ -125,6 +125,31 @@ def test_no_flipped_bit_of_a_footer_ends_the_process() -> None:
     assert n_refused > 100
 
 
+def test_a_footer_with_an_encryption_algorithm_does_not_end_the_process() -> None:
+    """pyarrow reads it without a key, and crashed when it wrote it again."""
+    code = f"import sys; sys.path[:0] = {sys.path!r}; from test_parquet_pages import read_encrypted; read_encrypted()"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert child.returncode == 0, child.stderr[-500:]
+
+
+def read_encrypted() -> None:
+    """Read files with an encryption algorithm at either end of the footer, with each number that Arrow understands."""
+    data = written()
+    footer = encoded(STRUCT, decoded(data, footer_start(data), STRUCT)[0])
+    algorithms: list[Struct] = [{1: (STRUCT, {2: (BINARY, b"12345678")})}, {2: (STRUCT, {})}, {}]
+    for number, algorithm in product([8, 8 + (1 << 16), 8 - (1 << 16)], algorithms):
+        more = field(number, STRUCT, algorithm)
+        for changed in (footer[:-1] + more + b"\0", more + footer, footer[:-1] + more + b"\0 more"):
+            with pytest.raises(ValueError, match="encrypted or signed"):
+                read_table(pa.BufferReader(with_footer_bytes(data, changed)))
+
+
+def test_bytes_after_the_footer_are_ignored() -> None:
+    data = written()
+    longer = with_footer_bytes(data, data[footer_start(data) : -8] + b"more")
+    assert read_table(pa.BufferReader(longer)).equals(ROWS)
+
+
 def read_damaged() -> tuple[int, int]:
     """How many files with one flipped bit in the footer could be read, and how many were refused."""
     data, n_read, n_refused = written(), 0, 0
@@ -224,7 +249,7 @@ def test_a_list_with_a_false_type_hides_nothing() -> None:
     changed = written.replace(honest, false)
     assert [chunk.start for chunk in chunks(changed)] == [small[9][1]] * 2, "believed"
     metadata = pq.read_metadata(io.BytesIO(with_footer_bytes(data, changed)))
-    assert [chunk.start for chunk in chunks(footer_of(metadata))] == [small[9][1], large[9][1]]
+    assert [chunk.start for chunk in chunks(footer_of(metadata, changed))] == [small[9][1], large[9][1]]
     with pytest.raises(ValueError, match=f"a page of large has {MAX_PAGE + 11} bytes"):
         read_table(pa.BufferReader(with_footer_bytes(data, changed)))
 
@@ -244,7 +269,7 @@ def test_a_field_number_beyond_16_bits_hides_nothing(number: int) -> None:
     )
     metadata = pq.read_metadata(io.BytesIO(with_footer_bytes(data, changed)))
     assert metadata.num_row_groups == 2
-    assert len(chunks(footer_of(metadata))) == 2
+    assert len(chunks(footer_of(metadata, changed))) == 2
 
 
 @pytest.mark.parametrize("number", [8 + (1 << 16), 8 - (1 << 16), 8])
@@ -272,7 +297,7 @@ def test_a_dictionary_at_position_zero_is_none() -> None:
     """As in Arrow, which would otherwise read other pages than those that were checked."""
     data = written(compression="none")
     changed = with_footer(data, lambda footer: column_chunk(footer, 0).update({11: (6, 0)}))
-    footer = footer_of(pq.read_metadata(io.BytesIO(changed)))
+    footer = footer_of(pq.read_metadata(io.BytesIO(changed)), changed[footer_start(changed) : -8])
     first_data = pq.read_metadata(io.BytesIO(data)).row_group(0).column(0).data_page_offset
     assert chunks(footer)[0].start == first_data
 
