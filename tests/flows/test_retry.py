@@ -11,6 +11,7 @@ from nerbench.tasks.analysis import analysis
 from nerbench.tasks.config import Config
 from nerbench.tasks.results import rows
 from nerbench.tasks.run_identity import Run, utc_now
+from nerbench.tasks.scoring.score_predictions import NamedPredictions
 
 pytestmark = pytest.mark.e2e
 
@@ -21,6 +22,13 @@ def two_golds(config: Config, finished: dict[str, Any], tmp_path: Path) -> Confi
     other.write_text(Path(config.datasets[0].files["test"]).read_text().replace("Paris B-LOC", "Paris O"))
     golds = [{"name": "second", "dataset": "own", "file": str(other)}]
     return Config.model_validate(config.model_dump() | {"golds": golds, "results": str(tmp_path / "results")})
+
+
+def gold_of(argument: Any) -> str | None:
+    """The annotation that an argument of a step is about."""
+    if isinstance(argument, NamedPredictions):
+        return argument.evaluated.corpus.gold_name
+    return argument["gold"] if isinstance(argument, dict) else None
 
 
 @pytest.mark.parametrize(
@@ -34,8 +42,7 @@ def test_the_next_attempt_completes_the_scores(
     attempt, step_of = 1, getattr(module, step)
 
     def fail(*arguments: Any, **options: Any) -> Any:
-        golds = [getattr(one, "gold_name", None) or (isinstance(one, dict) and one["gold"]) for one in arguments]
-        if attempt == 1 and at_fault in golds:
+        if attempt == 1 and at_fault in map(gold_of, arguments):
             raise InputError("gold", "cannot be scored", "try again")
         return step_of(*arguments, **options)
 
