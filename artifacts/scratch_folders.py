@@ -1,7 +1,7 @@
 """Temporary folders for predictions, ONNX graphs and other large files.
 
-A process that is killed cannot remove its folder; the next process that needs one does. A process locks its folder as
-long as it lives.
+A process that is killed cannot remove its folder, so the next process that needs one removes it. The lock on a folder
+shows that its process still runs.
 """
 
 import os
@@ -16,19 +16,19 @@ from pathlib import Path
 _PREFIX = "nerbench-scratch-"
 _NAME = re.compile(rf"{_PREFIX}[a-z0-9_]{{8}}")
 _YOUNG_S = 60.0
-"""A younger folder may be one that its process has not locked yet."""
+"""Age in seconds from which a folder without a lock is abandoned; a younger one may not be locked yet."""
 
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A new folder, which is removed at the end. First removes the folders of killed processes."""
+    """A new folder, which is removed at the end. The folders of killed processes are removed first."""
     import fcntl  # which Windows lacks
 
     _remove_abandoned(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
         descriptor = os.open(name, os.O_RDONLY)
         try:
-            with suppress(OSError):  # a file system without locks: such folders are never removed
+            with suppress(OSError):  # without locks on this file system, the folder is removed only at the end
                 fcntl.flock(descriptor, fcntl.LOCK_SH)
             yield Path(name)
         finally:

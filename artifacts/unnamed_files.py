@@ -1,7 +1,7 @@
 """Data that may take much memory: in memory while it is small, otherwise in a file without a name.
 
-Such files disappear with the process, even after a crash. Each of them holds a descriptor while its bytes are used, and
-a process may have few descriptors; therefore, small data has no file.
+Such files disappear with the process, even after a crash. Each of them takes a descriptor while its bytes are used, and
+the descriptors of a process are limited, so small data has no file.
 """
 
 import mmap

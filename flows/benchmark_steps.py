@@ -154,9 +154,7 @@ def score_models(
             continue
         first = of_model[0].predicted
         with recorder.guard(first.model):
-            for uri in tasks.write_metrics(recorder.run, first, rows):
-                recorder.note({"metrics": uri})
-            recorder.metrics += rows
+            recorder.note_metrics(tasks.write_metrics(recorder.run, first, rows), rows)
             for row in (row for row in rows if is_headline(row) and row["value"] is not None):
                 milestones.info("%s: %s on %s", first.model, score_in_words(row), place_of(row))
 
@@ -191,18 +189,14 @@ def score_user_metrics(recorder: RunRecorder, config: Config, artifact: Artifact
         predicted = recorder.predictions(artifact.artifact_id, dataset)
         scored = [tasks.score_user_metrics(recorder.run, one, config, artifact) for one in predicted]
         if rows := [row for rows in scored for row in rows]:
-            for uri in tasks.write_user_metrics(recorder.run, predicted[0], rows):
-                recorder.note({"metrics": uri})
-            recorder.metrics += rows
+            recorder.note_metrics(tasks.write_user_metrics(recorder.run, predicted[0], rows), rows)
 
 
 def summarise_seeds(recorder: RunRecorder, model: ModelConfig) -> None:
     """Write mean and standard deviation over a model's seeds, if all of them have scores."""
     with recorder.guard(model.name):
         if rows := seed_rows(model, recorder.metrics):
-            for uri in tasks.write_seeds(recorder.run, model.name, rows):
-                recorder.note({"metrics": uri})
-            recorder.metrics += rows
+            recorder.note_metrics(tasks.write_seeds(recorder.run, model.name, rows), rows)
 
 
 def run_functions(

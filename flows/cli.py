@@ -148,7 +148,7 @@ def status_of(arguments: list[str]) -> int:
 
 
 def _refuse_unforeseen(error: Exception | SystemExit) -> int:
-    if "KeyboardInterrupt" in str(error):  # pydantic makes an error of an interruption while it serializes
+    if "KeyboardInterrupt" in str(error):  # pydantic turns one during serialization into an error
         return _refuse("interrupted; run the command again to continue", INTERRUPTED_STATUS)
     if _is_unread(error):
         return BROKEN_PIPE_STATUS  # `nerbench … | head` expects no message
@@ -175,11 +175,11 @@ def _is_unread(error: BaseException) -> bool:
 
 
 def _in_settings(error: Exception | SystemExit) -> str:
-    """The problem if Prefect cannot read its settings, which it does when it is imported; otherwise an empty text."""
+    """The problem with Prefect's settings, which Prefect reads on import; empty for every other error."""
     modules = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__))
     if not (isinstance(error, ValueError) and any(name.startswith("prefect.settings") for name in modules)):
         return ""
-    if callable(listed := getattr(error, "errors", None)):  # an error of pydantic, whose text has the value as well
+    if callable(listed := getattr(error, "errors", None)):  # an error of pydantic, whose text also shows the value
         first = listed()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     return str(error)

@@ -1,7 +1,7 @@
 """Less garbage collection in the processes of nerbench's commands.
 
-A collection looks at every young object, and imports leave hardly any garbage. In a process of a user, who imports
-nerbench, nothing changes: the user's garbage would stay in memory.
+A collection looks at every young object, and imports leave hardly any garbage. The process of a user who imports
+nerbench collects as before; otherwise, the user's garbage would stay in memory.
 """
 
 import gc
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 FEW_COLLECTIONS = (100_000, 20, 50)
-"""Thresholds of the garbage collector, which takes a fifth of the time to import Prefect with its usual ones."""
+"""Thresholds of the garbage collector. With the default ones, it takes a fifth of the time to import Prefect."""
 
 
 def collect_less() -> None:
@@ -19,7 +19,7 @@ def collect_less() -> None:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Collect nothing during imports, and never look at their objects later, in a process that collects less.
+    """In a process that collects less, collect nothing during imports, and never look at their objects later.
 
     With FEW_COLLECTIONS, the collector still takes 7 % of the time to import torch and transformers.
     """

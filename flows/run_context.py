@@ -4,7 +4,7 @@ At the end of a run, the recorder writes the row of `runs` and decides whether t
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -108,6 +108,12 @@ class RunRecorder:
             uris = self.tables.setdefault(table, [])
             if uri not in uris:
                 uris.append(uri)
+
+    def note_metrics(self, uris: Iterable[str], rows: Sequence[Row]) -> None:
+        """Record rows of `metrics` and the URIs of their files."""
+        for uri in uris:
+            self.note({"metrics": uri})
+        self.metrics += rows
 
     def note_predictions(self, predicted: Predicted) -> None:
         """Record scored predictions and their table."""

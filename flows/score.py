@@ -31,5 +31,4 @@ def score_again(recorder: RunRecorder, config: Config, scored: ScoredPredictions
         rows = tasks.score_stored(predicted, config)
         for run in scored.runs:
             uri, added = tasks.write_missing(run, predicted, rows)
-            recorder.note({"metrics": uri} if uri else {})
-            recorder.metrics += added
+            recorder.note_metrics(filter(None, [uri]), added)

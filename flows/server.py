@@ -84,16 +84,17 @@ def start() -> None:
     """
     if is_configured() if "prefect" in sys.modules else os.environ.get("PREFECT_API_URL"):
         return
-    if _started().process.poll() is not None:  # because of an earlier failure
+    if _started().process.poll() is not None:  # it failed
         _started.cache_clear()
         _started()
 
 
 @contextmanager
 def ready(before_ready: Callable[[], None] | None = None) -> Iterator[None]:
-    """Wait for the configured Prefect API or this process's server; raises RunFailedError if it does not answer.
+    """Wait for the configured Prefect API or this process's server.
 
-    `before_ready` is called if there is a server to wait for.
+    `before_ready` is called if there is a server to wait for. Raises RunFailedError if the API does not answer, and
+    InputError if none is configured and no server may be started.
     """
     if is_configured():
         _check_configured()
@@ -142,7 +143,7 @@ def start_at(listening: socket.socket, credential: str, options: Sequence[str] =
     stderr.
 
     It runs in its own session, so that Ctrl-C does not reach it and cancelled runs are still recorded. It ends at once
-    when its stdin does, so when this process is killed, but not when the thread that starts it ends.
+    when its stdin is closed, also because this process is killed, but not when the thread that started it ends.
     """
     pages = "pages" in options
     output = None if pages else tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
@@ -201,7 +202,7 @@ def _used(server: Started) -> Iterator[None]:
     """Use a server of nerbench in this process, its threads and, through the environment, its child processes.
 
     Threads without an inherited context, such as Prefect's event threads, see the global settings. Without the address
-    there, they would start a server of Prefect that has no password. A proxy of HTTP would get the credential.
+    there, they would start a server of Prefect that has no password. No proxy gets the requests with the credential.
     """
     from prefect.context import refresh_global_settings_context
     from prefect.settings import (
@@ -231,7 +232,7 @@ def _used(server: Started) -> Iterator[None]:
 
 
 def _without_proxy() -> dict[str, str]:
-    """The variable that keeps requests to this machine from a proxy, if the environment names one."""
+    """The environment variable that keeps requests to this machine from a proxy; none if there is no proxy."""
     if not {"http_proxy", "all_proxy"} & {name.lower() for name in os.environ}:
         return {}
     others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")

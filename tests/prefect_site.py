@@ -114,7 +114,7 @@ class Site:
                 [sys.executable, *command],
                 cwd=cwd,
                 env=self.env,
-                stdin=subprocess.PIPE,  # a server of nerbench ends with it
+                stdin=subprocess.PIPE,  # a server of nerbench ends when it is closed
                 stdout=log,
                 stderr=log,
                 pass_fds=pass_fds,

@@ -131,7 +131,7 @@ def read_rows(
 
 
 def count_rows(root: Root, path: str) -> int:
-    """The number of rows of a file, of which no row is read. Raises like `read_rows`."""
+    """The number of rows of a file, without reading them. Raises like `read_rows`."""
     with _opened(root, path) as stream, bounded(stream, ()) as file:
         return int(file.metadata.num_rows)
 
@@ -189,7 +189,7 @@ def with_declared(rows: pa.Table, declared: pa.Schema, wanted: set[str] | None =
 
 
 def _repeated(values: pa.Array, rows: int) -> pa.ChunkedArray:
-    """A column of so many rows with the same value, from the first of them: its chunks share their memory."""
+    """A column that repeats one value, from an array of at most MAX_ROWS of them, whose memory all its chunks share."""
     starts = range(0, rows, MAX_ROWS)
     return pa.chunked_array([values[: rows - start] for start in starts], values.type)
 

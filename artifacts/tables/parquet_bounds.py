@@ -1,7 +1,7 @@
 """Bounds that a Parquet file must respect before it is decoded: 75 KB can contain a thousand million rows or strings.
 
-The bounds grow with the size of the file, so that large files can be read. They are about what Arrow reads:
-`parquet_pages` explains how two readers of a file can find different things in it.
+The bounds grow with the size of the file, so that large files can be read. They apply to what Arrow reads:
+`parquet_pages` explains how another reader can find other things in the same file.
 """
 
 import os
@@ -231,9 +231,10 @@ def _check(
     nested = tuple(f"{column}." for column in columns or ())
     wanted = {at for at, path in enumerate(paths) if columns is None or path in columns or path.startswith(nested)}
     checks = {paths.index(one[0]): partial(_may_match, one) for one in filters if one[0] in paths}
-    read = [leaves[at] for at in sorted(wanted | checks.keys() or {0})]  # some column bounds the rows without columns
+    positions = wanted | checks.keys() or {0}  # the size of a column bounds the number of rows, even if none is wanted
+    read = [leaves[at] for at in sorted(positions)]
     groups, sizes, rows, in_pages = list[int](), list[_Size](), 0, 0
-    for number, group in enumerate(row_groups(footer_of(metadata), wanted or {0}, checks)):
+    for number, group in enumerate(row_groups(footer_of(metadata), positions, checks)):
         n_rows = metadata.row_group(number).num_rows
         rows += n_rows
         if group is None:

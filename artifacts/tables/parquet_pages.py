@@ -4,8 +4,8 @@ The footer claims sizes; the headers of the pages determine how much a reader al
 compact protocol: https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
 
 Two readers of a hostile footer can find different things in it: Arrow ignores the declared type of the elements of a
-list and the upper bits of a field number. Therefore, Arrow reads the footer and writes it again, and only that is read
-here. pyarrow's metadata of a column is not used: it aborts the process if a footer contradicts itself.
+list and the upper bits of a field number. Therefore, Arrow reads the footer and rewrites it, and this module reads only
+what Arrow wrote. pyarrow's metadata of a column is not used: it aborts the process if a footer contradicts itself.
 """
 
 import re
@@ -110,9 +110,9 @@ def row_groups(
 
 @cache
 def _usual_chunk() -> re.Pattern[bytes]:
-    """A column chunk as Arrow writes nearly all: a match is found in a third of the time of reading field by field.
+    """The pattern of nearly all column chunks that Arrow writes: it takes a third of the time of reading each field.
 
-    The column is not nested, and no text in it has more than 64 bytes.
+    It does not match nested columns, and texts of more than 64 bytes.
     """
 
     def several(kind: int, element: bytes) -> bytes:
@@ -144,7 +144,7 @@ def _of_match(match: re.Match[bytes], row_group: int) -> Chunk:
 
 
 def _start(data: int, dictionary: int) -> int:
-    """The position of the first page, as in Arrow. Some writers say that the dictionary is at 0 if there is none."""
+    """The position of the first page, as in Arrow. Some writers give the dictionary the position 0 if there is none."""
     return dictionary if 0 < dictionary < data else data
 
 

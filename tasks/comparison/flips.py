@@ -91,7 +91,7 @@ _SCHEMA = pa.schema(
 
 
 _IN_MEMORY = 1 << 24
-"""Largest size of flips that stay in memory, in bytes: 64 thousand flips in sentences of usual length."""
+"""Largest size in bytes of flips that stay in memory: 64 thousand flips in sentences of usual length."""
 
 
 class Flips(Sequence[Flip]):
@@ -142,7 +142,7 @@ class Flips(Sequence[Flip]):
 
 
 def _tables(several: Iterable[Iterable[Flip]]) -> list[pa.Table]:
-    """The flips of each comparison as a part of one table."""
+    """The flips of each comparison, all of them slices of one table."""
     ends = [0]
 
     def batches() -> Iterator[pa.RecordBatch]:

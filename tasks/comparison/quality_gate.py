@@ -33,7 +33,7 @@ def annotation_of(predicted: Predicted) -> Annotation:
 
 
 def by_annotation(predicted: Iterable[Predicted]) -> defaultdict[str, dict[Annotation, Predicted]]:
-    """Predictions by artifact id, and then by what they were scored against; empty for other artifacts."""
+    """Predictions by artifact id, then by what they were scored against. Other artifacts have none."""
     found: defaultdict[str, dict[Annotation, Predicted]] = defaultdict(dict)
     for one in predicted:
         found[one.artifact_id][annotation_of(one)] = one
@@ -140,7 +140,7 @@ def first_promotion(gate: GateConfig, artifact: ArtifactRef) -> Row:
 
 
 def promotion(config: Config, gate: GateConfig, decisive: Sequence[Row]) -> list[Row]:
-    """The rows of `gate` for the decision to move the baseline's alias: if a number improved and none got worse."""
+    """The rows of `gate` for a promotion. The baseline's alias moves if a number improved and none got worse."""
     verdicts = {row["verdict"] for row in decisive}
     is_promoted = "improvement" in verdicts and verdicts <= {"improvement", "pass"}
     reason = "decided on the reported split" if gate.promote_on == config.benchmark.split else None

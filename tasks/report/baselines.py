@@ -66,8 +66,8 @@ def find_baselines(results: str, entries: Sequence[ModelScores], judged: Iterabl
 def compare(results: str, entries: Sequence[ModelScores], baselines: Mapping[int, Baseline]) -> dict[int, Compared]:
     """Entries compared with their baselines, by position.
 
-    The flips of an entry are unknown, for a reason, if predictions are gone or damaged. Those of all entries are
-    unknown if there is no room for them on the disk. If no gate compared the two, the gate's default rule judges F1
+    If predictions are gone or damaged, the entry has a reason instead of flips; if the disk has no room for the flips,
+    all entries have this reason. If no gate compared the two, the gate's default rule judges F1
     against the data set's own annotation. Raises StoreUnreachableError.
     """
     changed = [

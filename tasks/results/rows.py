@@ -87,24 +87,24 @@ def _annotation(row: Row) -> Annotation:
 
 
 def _complete(run: Run, rows: Sequence[Row], *parts: str) -> list[str]:
-    """Write rows to one file. If an earlier attempt lacked annotations, each of these gets a file of its own, because
-    written files never change."""
+    """Write rows to one file. Annotations that an earlier attempt lacked get a file each, because written files never
+    change."""
     try:
         return [_write_metrics(run, rows, *parts)]
     except ConflictError:
-        there, here = _annotations_of(run, parts), set(map(_annotation, rows))
-        if there == here:
+        earlier, now = _annotations_of(run, parts), set(map(_annotation, rows))
+        if earlier == now:
             raise
-    # Rows of the earlier attempt cannot be compared if this one lacks an annotation.
-    same = [_write_metrics(run, [row for row in rows if _annotation(row) in there], *parts)] if there < here else []
-    return [*same, *_add(lambda rows, *annotation: _write_metrics(run, rows, *parts, *annotation), rows, there)]
+    # If this attempt lacks an annotation of the earlier one, their rows cannot be compared.
+    same = [_write_metrics(run, [row for row in rows if _annotation(row) in earlier], *parts)] if earlier < now else []
+    return [*same, *_add(lambda rows, *annotation: _write_metrics(run, rows, *parts, *annotation), rows, earlier)]
 
 
-def _add(write: Callable[..., str], rows: Sequence[Row], there: Collection[Annotation]) -> list[str]:
-    """Write the rows of each annotation that is not `there`, with the annotation."""
+def _add(write: Callable[..., str], rows: Sequence[Row], earlier: Collection[Annotation]) -> list[str]:
+    """Write the rows of each annotation that is not one of the `earlier` ones, to a file of its own."""
     added: dict[Annotation, list[Row]] = {}
     for row in rows:
-        if _annotation(row) not in there:
+        if _annotation(row) not in earlier:
             added.setdefault(_annotation(row), []).append(row)
     return [write(found, *annotation) for annotation, found in added.items()]
 
@@ -168,7 +168,7 @@ def write_seeds(run: Run, name: str, rows: Sequence[Row]) -> list[str]:
 
 
 def write_predictions(run: Run, named: NamedPredictions, benchmark: BenchmarkConfig) -> Predicted:
-    """Write the `predictions` of a model for one annotation, unless an earlier run did. Returns the location."""
+    """Write the `predictions` of a model for one annotation, unless an earlier run did. Returns their identity."""
     artifact, corpus, record = named.evaluated
     about = {
         "artifact_id": artifact.artifact_id,
@@ -206,7 +206,7 @@ class Countable(NamedTuple):
 
 
 def write_and_count(run: Run, evaluated: Evaluated, config: Config) -> Countable:
-    """Write predictions unless an earlier run did, and count them; both read them once."""
+    """Read predictions once, write them unless an earlier run did, and count them."""
     named = name_predictions(run.results, evaluated, config.benchmark)
     predicted = write_predictions(run, named, config.benchmark)
     return Countable(predicted, count_predictions(run.results, named, config))

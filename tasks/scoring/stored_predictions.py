@@ -82,7 +82,7 @@ def predictions_key(row: Mapping[str, Any]) -> str:
 
 
 def metrics_key(run_id: str, artifact_id: str, dataset: str, *annotation: str) -> str:
-    """The name of the file with the scores of a model on a data set in a run."""
+    """The name of the file with the scores of a model on a data set in a run, or against one annotation."""
     return table_key(run_id, "metrics", artifact_id, dataset, *annotation)
 
 

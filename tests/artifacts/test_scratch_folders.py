@@ -1,4 +1,4 @@
-"""Temporary folders: removed at the end, also after an error, and after a kill by the next process that needs one."""
+"""Temporary folders are removed at the end, also after an error; those of a killed process, by the next one."""
 
 import os
 import signal

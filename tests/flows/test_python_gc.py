@@ -8,8 +8,7 @@ from nerbench.flows.python_gc import FEW_COLLECTIONS, collect_less, importing
 
 
 @pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """Restore the collector."""
+def restored_collector() -> Iterator[None]:
     before = gc.get_threshold()
     yield
     gc.unfreeze()

@@ -202,9 +202,8 @@ def hidden_by_false_type(real: Struct, decoy: Struct) -> bytes:
     """
     seen_by_believers = b"".join(field(number, *one) for number, one in decoy.items() if number > 2) + b"\0"
     rest = b"".join(field(number, *one) for number, one in real.items() if number > 2) + b"\0"
-    skipped = (
-        rest + b"\x08" + integer(100) + varint(len(seen_by_believers))
-    )  # to Arrow, the decoy is in an unknown field
+    # To Arrow, the decoy is in an unknown field.
+    skipped = rest + b"\x08" + integer(100) + varint(len(seen_by_believers))
     false_list = b"\x09\x04" + bytes([16 | BINARY]) + varint(len(skipped)) + skipped
     return field(2, 6, 0) + b"\x0c\x06" + field(1, *real[1]) + false_list + seen_by_believers + b"\0"
 

@@ -29,7 +29,7 @@ DATASET = DatasetConfig(name="toy", format="conll", files={"test": "toy.txt"})
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the files; every file is large."""
+    """The folder of the unnamed files, to which even small data goes."""
     monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("nerbench.artifacts.unnamed_files.IN_MEMORY", 1)
     return tmp_path / "cache"
