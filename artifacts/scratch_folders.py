@@ -1,10 +1,12 @@
 """Temporary folders for predictions, ONNX graphs and other large files.
 
-A process that is killed cannot remove its folder, so the next process that needs one removes it. The lock on a folder
-shows that its process still runs.
+A process that is killed cannot remove its folder, so the next process of the machine that needs one removes it. The
+lock on a folder shows that its process still runs. Some network file systems hide locks from other machines, so names
+contain the machine.
 """
 
 import os
+import platform
 import re
 import shutil
 import tempfile
@@ -13,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_PREFIX = "nerbench-scratch-"
-_NAME = re.compile(rf"{_PREFIX}[a-z0-9_]{{8}}")
+_PREFIX = f"nerbench-scratch-{platform.node()}-"
+_NAME = re.compile(rf"{re.escape(_PREFIX)}[a-z0-9_]{{8}}")
 _YOUNG_S = 60.0
 """Age in seconds from which a folder without a lock is abandoned; a younger one may not be locked yet."""
 
@@ -24,7 +26,8 @@ def scratch_folder() -> Iterator[Path]:
     """A new folder, which is removed at the end. The folders of killed processes are removed first."""
     import fcntl  # which Windows lacks
 
-    _remove_abandoned(Path(tempfile.gettempdir()))
+    with suppress(OSError):  # a folder that this user may not list
+        _remove_abandoned(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
         descriptor = os.open(name, os.O_RDONLY)
         try:

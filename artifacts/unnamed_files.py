@@ -47,12 +47,12 @@ def unnamed_file(in_memory: int | None = None) -> Iterator[UnnamedFile]:
     Raises InputError if files cannot be created there, and NerbenchError if there is no room.
     """
     folder = cache_folder()
-    with UnnamedFile(folder, IN_MEMORY if in_memory is None else in_memory) as file:
-        try:
+    try:
+        with UnnamedFile(folder, IN_MEMORY if in_memory is None else in_memory) as file:
             yield file
-        except OSError:
-            with room_for(folder):
-                raise
+    except OSError:  # also from the end of `with`, which writes what is buffered
+        with room_for(folder):
+            raise
 
 
 def mapped(file: UnnamedFile, access: int = mmap.ACCESS_READ) -> mmap.mmap | bytes:

@@ -189,7 +189,8 @@ def score_user_metrics(recorder: RunRecorder, config: Config, artifact: Artifact
         predicted = recorder.predictions(artifact.artifact_id, dataset)
         scored = [tasks.score_user_metrics(recorder.run, one, config, artifact) for one in predicted]
         if rows := [row for rows in scored for row in rows]:
-            recorder.note_metrics(tasks.write_user_metrics(recorder.run, predicted[0], rows), rows)
+            for stored in tasks.write_user_metrics(recorder.run, predicted[0], rows):
+                recorder.note_metrics([stored.uri], stored.rows)
 
 
 def summarise_seeds(recorder: RunRecorder, model: ModelConfig) -> None:

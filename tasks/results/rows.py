@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date as calendar_date
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ from nerbench.artifacts.digests import canonical_json
 from nerbench.artifacts.errors import ConflictError
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
 from nerbench.artifacts.storage.open_root import open_root
+from nerbench.artifacts.tables.parquet import as_rows
 from nerbench.artifacts.tables.schemas import TABLES
 from nerbench.artifacts.tables.tables import (
     date_of,
@@ -56,18 +57,30 @@ def complete_metrics(run: Run, predicted: Predicted, rows: Sequence[Row]) -> lis
     return _complete(run, rows, *_parts("metrics", predicted))
 
 
-def write_user_metrics(run: Run, predicted: Predicted, rows: Sequence[Row]) -> list[str]:
-    """Write the rows of custom metrics. Returns the locations.
+class Stored(NamedTuple):
+    """Rows in a file of `metrics`."""
+
+    uri: str
+    rows: list[Row]
+
+
+def write_user_metrics(run: Run, predicted: Predicted, rows: Sequence[Row]) -> list[Stored]:
+    """Write the rows of custom metrics. Returns what is stored.
 
     Rows of an earlier attempt stay, because a metric that times the model differs each time.
     """
     parts = _parts("own", predicted)
+    first = _keep(run, rows, *parts)
+    there = set(map(_annotation, first.rows))
+    return [first, *_add(lambda rows, *annotation: _keep(run, rows, *parts, *annotation), rows, there)]
 
-    def keep(rows: Sequence[Row], *annotation: str) -> str:
-        key = table_key(run.run_id, *parts, *annotation)
-        return find_table_file(run.results, "metrics", key, run.date) or _write_metrics(run, rows, *parts, *annotation)
 
-    return [keep(rows), *_add(keep, rows, _annotations_of(run, parts))]
+def _keep(run: Run, rows: Sequence[Row], *parts: str) -> Stored:
+    """The rows in a file, which is written unless an earlier attempt wrote it."""
+    key = table_key(run.run_id, *parts)
+    if uri := find_table_file(run.results, "metrics", key, run.date):
+        return Stored(uri, as_rows(read_table_file(run.results, "metrics", key, date=run.date)))
+    return Stored(_write_metrics(run, rows, *parts), list(rows))
 
 
 def _parts(what: str, predicted: Predicted) -> tuple[str, ...]:
@@ -80,6 +93,7 @@ def _write_metrics(run: Run, rows: Sequence[Row], *parts: str) -> str:
 
 Annotation = tuple[str, str]
 """Data set and gold."""
+T = TypeVar("T")
 
 
 def _annotation(row: Row) -> Annotation:
@@ -100,7 +114,7 @@ def _complete(run: Run, rows: Sequence[Row], *parts: str) -> list[str]:
     return [*same, *_add(lambda rows, *annotation: _write_metrics(run, rows, *parts, *annotation), rows, earlier)]
 
 
-def _add(write: Callable[..., str], rows: Sequence[Row], earlier: Collection[Annotation]) -> list[str]:
+def _add(write: Callable[..., T], rows: Sequence[Row], earlier: Collection[Annotation]) -> list[T]:
     """Write the rows of each annotation that is not one of the `earlier` ones, to a file of its own."""
     added: dict[Annotation, list[Row]] = {}
     for row in rows:

@@ -1,10 +1,12 @@
 """Temporary folders are removed at the end, also after an error; those of a killed process, by the next one."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -61,17 +63,32 @@ def test_the_folder_of_a_killed_process_is_removed_and_that_of_a_live_one_stays(
 
 
 def test_what_may_not_be_abandoned_stays(parent: Path) -> None:
-    young = parent / "nerbench-scratch-abcdefg1"
-    other = parent / "nerbench-scratch-of-mine"
+    ours = f"nerbench-scratch-{platform.node()}"
+    young = parent / f"{ours}-abcdefg1"
+    other = parent / f"{ours}-of-mine"
+    of_machine = parent / "nerbench-scratch-another.machine-abcdefg1"  # its locks may be invisible here
     target = parent / "target"
-    for folder in (young, other, target):
+    for folder in (young, other, of_machine, target):
         folder.mkdir()
-    for folder in (other, target):
+    for folder in (other, of_machine, target):
         aged(folder)
-    link = parent / "nerbench-scratch-abcdefg2"
+    link = parent / f"{ours}-abcdefg2"
     link.symlink_to(target)
-    file = parent / "nerbench-scratch-abcdefg3"
+    file = parent / f"{ours}-abcdefg3"
     file.write_text("x")
     with scratch_folder():
         pass
-    assert {*parent.iterdir()} == {young, other, target, link, file}
+    assert {*parent.iterdir()} == {young, other, of_machine, target, link, file}
+
+
+def test_a_parent_that_may_not_be_listed_is_no_obstacle(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On some shared machines, users may create files in /tmp but not list it."""
+
+    def refuse(path: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "iterdir", refuse)
+        with scratch_folder() as folder:
+            (folder / "file").write_text("x")
+    assert [*parent.iterdir()] == []

@@ -52,9 +52,12 @@ def test_an_error_leaves_no_file_and_no_descriptor(cache: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
-def test_a_full_disk_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("buffering", [0, 1 << 16])
+def test_a_full_disk_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch, buffering: int) -> None:
+    """Closing a file with buffered bytes fails once more."""
+
     def full(**options: Any) -> IO[bytes]:
-        return Path("/dev/full").open("wb", buffering=0)
+        return Path("/dev/full").open("wb", buffering=buffering)
 
     monkeypatch.setattr("tempfile.TemporaryFile", full)
     with (

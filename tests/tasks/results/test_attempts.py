@@ -30,7 +30,7 @@ def seeds(run: Run, rows: Sequence[Row]) -> list[str]:
 
 
 def users(run: Run, rows: Sequence[Row]) -> list[str]:
-    return write_user_metrics(run, PREDICTED, rows)
+    return [stored.uri for stored in write_user_metrics(run, PREDICTED, rows)]
 
 
 @pytest.fixture

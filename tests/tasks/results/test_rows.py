@@ -353,7 +353,7 @@ def test_a_retry_keeps_the_values_of_custom_metrics(bench: Callable[..., Bench])
     for seconds in (1.0, 2.0):
         row = ROW | {"metric": "seconds", "value": seconds, "slice": "all", "mode": "custom", "level": "custom"}
         scored = rows.metric_rows(own.run(), predicted, [row | {"label": "overall", "average": "", "status": "ok"}])
-        uris.append(rows.write_user_metrics(own.run(), predicted, scored))
+        uris += [stored.uri for stored in rows.write_user_metrics(own.run(), predicted, scored)]
     assert uris[0] == uris[1] != own.write_metrics(own.refs()[0])
     assert [row["value"] for row in read_results(own.results, "metrics").to_pylist() if row["mode"] == "custom"] == [1]
 
