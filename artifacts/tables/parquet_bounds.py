@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from nerbench.artifacts.arrow_arrays import text_array
 from nerbench.artifacts.errors import CorruptArtifactError, InputError
-from nerbench.artifacts.tables.parquet_pages import Chunk, ReadAt, footer_of, pages, row_groups
+from nerbench.artifacts.tables.parquet_pages import MAGIC, Chunk, ReadAt, footer_of, pages, row_groups
 
 Stream = IO[bytes]
 Condition = tuple[str, str, Any]
@@ -31,7 +31,6 @@ MAX_TOTAL = 1 << 25
 MAX_BYTES, BYTES_A_BYTE = 1 << 28, 100
 """Bytes that are decoded at a time; likewise."""
 MAX_PAGE = 1 << 26
-_ENDS = b"PAR1"
 _SMALL = 8 << 20
 _LITTLE = 1 << 14
 """Bytes of a decoded column chunk up to which an upper bound of its size is exact enough: with its metadata, a chunk
@@ -193,21 +192,22 @@ def open_footer(
 
     Raises ValueError and Arrow's errors.
     """
-    _check_end(stream)
+    _footer_length(stream)
     stream.seek(0)
     return pq.ParquetFile(
         stream, metadata=metadata, read_dictionary=list(dictionaries), page_checksum_verification=True
     )
 
 
-def _check_end(stream: Stream) -> None:
+def _footer_length(stream: Stream) -> int:
     size = _size(stream)
     end = _read_at(stream, max(size - 8, 0), 8)
     length = int.from_bytes(end[:4], "little")
-    if end[4:] != _ENDS:
+    if end[4:] != MAGIC:
         raise ValueError("it is not a Parquet file")
     if length > min(MAX_FOOTER, size):
         raise ValueError(f"its footer has {length} bytes, more than {min(MAX_FOOTER, size)}")
+    return length
 
 
 def check_groups(stream: Stream, metadata: pq.FileMetaData, columns: Collection[str] | None) -> int:
@@ -234,7 +234,9 @@ def _check(
     positions = wanted | checks.keys() or {0}  # the size of a column bounds the number of rows, even if none is wanted
     read = [leaves[at] for at in sorted(positions)]
     groups, sizes, rows, in_pages = list[int](), list[_Size](), 0, 0
-    for number, group in enumerate(row_groups(footer_of(metadata), positions, checks)):
+    length = _footer_length(stream)
+    footer = footer_of(metadata, read_at(size - 8 - length, length))
+    for number, group in enumerate(row_groups(footer, positions, checks)):
         n_rows = metadata.row_group(number).num_rows
         rows += n_rows
         if group is None:

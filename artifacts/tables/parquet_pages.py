@@ -12,10 +12,9 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
+import pyarrow.parquet as pq
 
 ReadAt = Callable[[int, int], bytes]
 """Reads bytes of a file from a position, up to a number."""
@@ -40,6 +39,9 @@ _WIDE = 1 << 16
 _WIDTHS = {3: 1, 7: 8}
 """Size in bytes of the fixed-width types, byte and double."""
 _MAX_FIELD = (1 << 15) - 1
+MAGIC = b"PAR1"
+_ENCRYPTION = b"\x0c\x10\x00"
+"""An encryption algorithm in a footer: a structure without fields, and its number in full."""
 _UNREADABLE = "its structures are not those of a Parquet file"
 
 
@@ -74,8 +76,16 @@ class Page(NamedTuple):
     """None for a dictionary page."""
 
 
-def footer_of(metadata: "pq.FileMetaData") -> bytes:
-    """The footer of a file as Arrow understood it."""
+def footer_of(metadata: pq.FileMetaData, stored: bytes) -> bytes:
+    """The footer of a file as Arrow understood it. `stored`: the footer as the file has it.
+
+    Raises ValueError if the metadata is encrypted or signed: Arrow ends the process when it writes such a footer.
+    """
+    # pyarrow does not say so. With this field once more, the metadata is the same only if it was there already.
+    twin = MAGIC + stored[: metadata.serialized_size - 1] + _ENCRYPTION + b"\x00"
+    twin += (len(twin) - len(MAGIC)).to_bytes(4, "little") + MAGIC
+    if metadata.equals(pq.read_metadata(BytesIO(twin))) or not metadata.equals(metadata):  # not a number is unequal
+        raise ValueError("it is encrypted or signed, or its geospatial statistics are not numbers")
     sink = BytesIO()
     metadata.write_metadata_file(sink)
     return sink.getvalue()[4:-8]
@@ -112,7 +122,8 @@ def row_groups(
 def _usual_chunk() -> re.Pattern[bytes]:
     """The pattern of nearly all column chunks that Arrow writes: it takes a third of the time of reading each field.
 
-    It does not match nested columns, and texts of more than 64 bytes.
+    It matches no nested column, and no text of more than 64 bytes. Each header in the pattern has the type of the value
+    that follows (its lower four bits), so that a match ends where a reader of the fields would end.
     """
 
     def several(kind: int, element: bytes) -> bytes:
@@ -122,12 +133,12 @@ def _usual_chunk() -> re.Pattern[bytes]:
     text = b"(?:" + b"|".join(re.escape(bytes([n])) + byte + b"{%d}" % n for n in range(65)) + b")"
     statistics = (
         rb"(?:\x18%(text)s\x18%(text)s)?(?:[\x16\x36]%(number)s)?(?:\x16%(number)s)?"
-    ) + rb"(?:[\x18-\x58](?P<high>%(text)s)\x18(?P<low>%(text)s))?[\x11\x12]*\x00"
+    ) + rb"(?:[\x18\x28\x38\x58](?P<high>%(text)s)\x18(?P<low>%(text)s))?[\x11\x12]*\x00"
     pattern = (
         rb"\x26%(number)s\x1c\x15(?P<type>%(number)s)\x19%(encodings)s\x19\x18(?P<column>%(text)s)\x15%(number)s"
         rb"\x16(?P<values>%(number)s)\x16%(number)s\x16(?P<compressed>%(number)s)"
         rb"\x26(?P<data>%(number)s)(?:\x26(?P<dictionary>%(number)s))?(?:[\x1c\x3c]" + statistics + rb")?"
-        rb"(?:[\x19\x29\x49]%(pages)s)?(?:[\x1c-\x6c](?:\x16%(number)s)?(?:[\x19\x29\x39]%(counts)s)*\x00)?\x00\x00"
+        rb"(?:[\x19\x29\x49]%(pages)s)?(?:[\x3c\x4c\x5c\x7c](?:\x16%(number)s)?(?:[\x19\x29\x39]%(counts)s)*\x00)?\x00\x00"
     )
     parts = {b"number": number, b"text": text, b"encodings": several(_I32, number), b"counts": several(_I64, number)}
     return re.compile(pattern % (parts | {b"pages": several(_STRUCT, (rb"\x15" + number) * 3 + rb"\x00")}))

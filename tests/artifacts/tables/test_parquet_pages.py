@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import partial
 from itertools import product
+from random import Random
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -105,6 +106,53 @@ def test_usual_chunks_are_read_like_others(monkeypatch: pytest.MonkeyPatch) -> N
     assert chunks(footer) == usual
 
 
+def test_a_flag_in_statistics_is_not_read_as_their_highest_value() -> None:
+    """The next bytes hid the end of the chunk: nerbench checked the pages of another column than Arrow read."""
+    sink = io.BytesIO()
+    rows = pa.table({"first": ["a"], "small": ["a"], "large": ["\0" * (MAX_PAGE + 1)]})
+    pq.write_table(rows, sink, compression="zstd", use_dictionary=False, store_schema=False, write_statistics=False)
+    numbers = [(1 << 30, 1 << 15, 0), (12, 0, 0), (1 << 30, 100, 0), (0, 0, 0)]
+    encodings = [{1: (5, one), 2: (5, two), 3: (5, three)} for one, two, three in numbers]
+
+    def change(footer: Struct) -> None:
+        for position in range(3):
+            column_chunk(footer, position).pop(16)
+        flagged = {3: (6, 0), 7: (1, True), 8: (1, True)}
+        column_chunk(footer, 0).update({12: (STRUCT, flagged), 13: (9, (STRUCT, encodings))})
+
+    with pytest.raises(ValueError, match=f"a page of large has {MAX_PAGE + 11} bytes"):
+        read_table(pa.BufferReader(with_footer(sink.getvalue(), change)), {"large"})
+
+
+def test_usual_chunks_end_like_others_whichever_fields_they_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = written()
+    choices = Random(7)
+    values = {1: b"z", 2: b"a", 3: 1, 4: 2, 5: b"z", 6: b"a", 7: True, 8: False}
+    typed = {number: ({bytes: BINARY, int: 6, bool: 1}[type(value)], value) for number, value in values.items()}
+    rare = {8: (9, (STRUCT, [])), 14: (6, 22), 15: (5, 22), 17: (STRUCT, {})}
+
+    def some(fields: Struct, share: float) -> Struct:
+        return {number: one for number, one in fields.items() if choices.random() < share}
+
+    def change(footer: Struct) -> None:
+        for position in range(4):
+            column = column_chunk(footer, position)
+            column[12] = STRUCT, some(typed, 0.7)
+            optional = {number: column.pop(number) for number in (11, 12, 13, 16) if number in column}
+            column.update(some(optional, 0.7) | some(rare, 0.2))
+
+    n_usual, usual = 0, parquet_pages._usual_chunk
+    for _ in range(200):
+        changed = with_footer(data, change)
+        footer = footer_of(pq.read_metadata(io.BytesIO(changed)), changed[footer_start(changed) : -8])
+        n_usual += len(usual().findall(footer))
+        with monkeypatch.context() as patched:
+            patched.setattr(parquet_pages, "_usual_chunk", lambda: re.compile(rb"(?!)"))
+            unusual = chunks(footer)
+        assert chunks(footer) == unusual
+    assert n_usual > 10
+
+
 def test_a_footer_that_ends_too_early() -> None:
     data = written()
     footer = data[footer_start(data) : -8]
@@ -123,6 +171,31 @@ def test_no_flipped_bit_of_a_footer_ends_the_process() -> None:
     n_read, n_refused = map(int, child.stdout.split())
     assert n_read > 100
     assert n_refused > 100
+
+
+def test_a_footer_with_an_encryption_algorithm_does_not_end_the_process() -> None:
+    """pyarrow reads it without a key, and crashed when it wrote it again."""
+    code = f"import sys; sys.path[:0] = {sys.path!r}; from test_parquet_pages import read_encrypted; read_encrypted()"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert child.returncode == 0, child.stderr[-500:]
+
+
+def read_encrypted() -> None:
+    """Read files with an encryption algorithm at either end of the footer, with each number that Arrow understands."""
+    data = written()
+    footer = encoded(STRUCT, decoded(data, footer_start(data), STRUCT)[0])
+    algorithms: list[Struct] = [{1: (STRUCT, {2: (BINARY, b"12345678")})}, {2: (STRUCT, {})}, {}]
+    for number, algorithm in product([8, 8 + (1 << 16), 8 - (1 << 16)], algorithms):
+        more = field(number, STRUCT, algorithm)
+        for changed in (footer[:-1] + more + b"\0", more + footer, footer[:-1] + more + b"\0 more"):
+            with pytest.raises(ValueError, match="encrypted or signed"):
+                read_table(pa.BufferReader(with_footer_bytes(data, changed)))
+
+
+def test_bytes_after_the_footer_are_ignored() -> None:
+    data = written()
+    longer = with_footer_bytes(data, data[footer_start(data) : -8] + b"more")
+    assert read_table(pa.BufferReader(longer)).equals(ROWS)
 
 
 def read_damaged() -> tuple[int, int]:
@@ -223,7 +296,7 @@ def test_a_list_with_a_false_type_hides_nothing() -> None:
     changed = written.replace(honest, false)
     assert [chunk.start for chunk in chunks(changed)] == [small[9][1]] * 2, "believed"
     metadata = pq.read_metadata(io.BytesIO(with_footer_bytes(data, changed)))
-    assert [chunk.start for chunk in chunks(footer_of(metadata))] == [small[9][1], large[9][1]]
+    assert [chunk.start for chunk in chunks(footer_of(metadata, changed))] == [small[9][1], large[9][1]]
     with pytest.raises(ValueError, match=f"a page of large has {MAX_PAGE + 11} bytes"):
         read_table(pa.BufferReader(with_footer_bytes(data, changed)))
 
@@ -243,7 +316,7 @@ def test_a_field_number_beyond_16_bits_hides_nothing(number: int) -> None:
     )
     metadata = pq.read_metadata(io.BytesIO(with_footer_bytes(data, changed)))
     assert metadata.num_row_groups == 2
-    assert len(chunks(footer_of(metadata))) == 2
+    assert len(chunks(footer_of(metadata, changed))) == 2
 
 
 @pytest.mark.parametrize("number", [8 + (1 << 16), 8 - (1 << 16), 8])
@@ -271,7 +344,7 @@ def test_a_dictionary_at_position_zero_is_none() -> None:
     """As in Arrow, which would otherwise read other pages than those that were checked."""
     data = written(compression="none")
     changed = with_footer(data, lambda footer: column_chunk(footer, 0).update({11: (6, 0)}))
-    footer = footer_of(pq.read_metadata(io.BytesIO(changed)))
+    footer = footer_of(pq.read_metadata(io.BytesIO(changed)), changed[footer_start(changed) : -8])
     first_data = pq.read_metadata(io.BytesIO(data)).row_group(0).column(0).data_page_offset
     assert chunks(footer)[0].start == first_data
 
