@@ -122,8 +122,8 @@ def row_groups(
 def _usual_chunk() -> re.Pattern[bytes]:
     """The pattern of nearly all column chunks that Arrow writes: it takes a third of the time of reading each field.
 
-    It does not match nested columns, and texts of more than 64 bytes. Each header in it has the type of the value that
-    follows (its lower four bits), so that a match ends where a reader of the fields would end.
+    It matches no nested column, and no text of more than 64 bytes. Each header in the pattern has the type of the value
+    that follows (its lower four bits), so that a match ends where a reader of the fields would end.
     """
 
     def several(kind: int, element: bytes) -> bytes:

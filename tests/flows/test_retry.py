@@ -25,6 +25,7 @@ def two_golds(config: Config, finished: dict[str, Any], tmp_path: Path) -> Confi
 
 
 def gold_of(argument: Any) -> str | None:
+    """The annotation that an argument of a step is about."""
     if isinstance(argument, NamedPredictions):
         return argument.evaluated.corpus.gold_name
     return argument["gold"] if isinstance(argument, dict) else None
