@@ -121,7 +121,7 @@ def _open_streams() -> None:
     """Open /dev/null for each standard stream that is closed; otherwise, the next file or socket takes its number."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode))
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - as long as the process
 
 
 def _flush() -> None:
