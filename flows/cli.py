@@ -190,7 +190,8 @@ def _in_settings(error: Exception | SystemExit) -> str:
         return ""
     if callable(listed := getattr(error, "errors", None)):  # an error of pydantic, whose text has the value as well
         first = listed()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        setting = ".".join(map(str, first["loc"]))
+        return f"{setting}: {first['msg']}" if setting else str(first["msg"])
     return str(error)
 
 

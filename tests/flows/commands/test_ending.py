@@ -67,6 +67,7 @@ def test_the_version_is_the_package_s() -> None:
     [
         ("[profiles.team", {}, "Expected ']' at the end of a table declaration"),
         ("", {"PREFECT_SERVER_API_PORT": "password"}, "port: Input should be a valid integer"),
+        ("", {"PREFECT_API_URL": "http://["}, "Value error, Invalid IPv6 URL"),
     ],
 )
 def test_settings_that_prefect_cannot_read_are_one_line(
