@@ -89,7 +89,7 @@ def batches(file: pq.ParquetFile, rows: int, columns: Sequence[str]) -> Iterator
 
 
 def read_table(stream: Stream, wanted: Collection[str] | None = None, filters: Sequence[Condition] = ()) -> pa.Table:
-    """The rows of a Parquet file for which all filters hold, with the wanted columns that it has.
+    """The rows of a Parquet file for which all filters of wanted columns hold, with the wanted columns that it has.
 
     A row group whose statistics exclude a filter is skipped, and strings are only decoded in the rows that remain.
     Raises ValueError if they take more memory than the size of the file allows, and Arrow's errors.
@@ -231,11 +231,12 @@ def _check(
     nested = tuple(f"{column}." for column in columns or ())
     wanted = {at for at, path in enumerate(paths) if columns is None or path in columns or path.startswith(nested)}
     checks = {paths.index(one[0]): partial(_may_match, one) for one in filters if one[0] in paths}
-    read = [leaves[at] for at in sorted(wanted | checks.keys() or {0})]  # some column bounds the rows without columns
+    positions = wanted | checks.keys() or {0}  # some column bounds the rows without columns
+    read = [leaves[at] for at in sorted(positions)]
     groups, sizes, rows, in_pages = list[int](), list[_Size](), 0, 0
     length = _footer_length(stream)
     footer = footer_of(metadata, read_at(size - 8 - length, length))
-    for number, group in enumerate(row_groups(footer, wanted or {0}, checks)):
+    for number, group in enumerate(row_groups(footer, positions, checks)):
         n_rows = metadata.row_group(number).num_rows
         rows += n_rows
         if group is None:
