@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -99,6 +100,7 @@ def main() -> None:
 
     SIGTERM and the end of the terminal have the effect of Ctrl-C: child processes end first.
     """
+    _open_streams()
     collect_less()  # before imports, which leave hardly any garbage
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` sets it
@@ -113,6 +115,13 @@ def main() -> None:
     atexit.register(leave)  # as the first, so that it is called last
     status = status_of(sys.argv[1:])
     sys.exit(status)
+
+
+def _open_streams() -> None:
+    """Open /dev/null for each standard stream that is closed; otherwise, the next file or socket takes its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - as long as the process
 
 
 def _flush() -> None:
@@ -181,7 +190,8 @@ def _in_settings(error: Exception | SystemExit) -> str:
         return ""
     if callable(listed := getattr(error, "errors", None)):  # an error of pydantic, whose text also shows the value
         first = listed()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        setting = ".".join(map(str, first["loc"]))
+        return f"{setting}: {first['msg']}" if setting else str(first["msg"])
     return str(error)
 
 

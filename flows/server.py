@@ -226,16 +226,22 @@ def _used(server: Started) -> Iterator[None]:
             yield
     finally:
         for name, value in before.items():
-            os.environ.pop(name)
+            os.environ.pop(name, None)
             os.environ.update({} if value is None else {name: value})
         refresh_global_settings_context()
 
 
 def _without_proxy() -> dict[str, str]:
-    """The environment variable that keeps requests to this machine from a proxy; none if there is no proxy."""
-    if not {"http_proxy", "all_proxy"} & {name.lower() for name in os.environ}:
+    """The environment variable that keeps requests to this machine from a proxy; none if there is no proxy.
+
+    Proxies of every kind count: a WebSocket connection prefers one for SOCKS or HTTPS to one for HTTP.
+    """
+    from urllib.request import getproxies_environment
+
+    proxies = getproxies_environment()
+    others = proxies.pop("no", "")
+    if not proxies or others == "*":  # a list with a `*` in it would no longer mean all
         return {}
-    others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     return {"no_proxy": f"{others},{HOST}" if others else HOST}
 
 

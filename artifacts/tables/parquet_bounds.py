@@ -89,7 +89,7 @@ def batches(file: pq.ParquetFile, rows: int, columns: Sequence[str]) -> Iterator
 
 
 def read_table(stream: Stream, wanted: Collection[str] | None = None, filters: Sequence[Condition] = ()) -> pa.Table:
-    """The rows of a Parquet file for which all filters hold, with the wanted columns that it has.
+    """The rows of a Parquet file for which all filters of wanted columns hold, with the wanted columns that it has.
 
     A row group whose statistics exclude a filter is skipped, and strings are only decoded in the rows that remain.
     Raises ValueError if they take more memory than the size of the file allows, and Arrow's errors.

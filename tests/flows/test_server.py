@@ -119,6 +119,37 @@ def test_it_outlives_the_thread_that_starts_it(foreign: Path, home: Path) -> Non
     assert said.startswith("[] ")
 
 
+@pytest.mark.parametrize(
+    ("variables", "no_proxy"),
+    [
+        ({}, None),
+        ({"NO_PROXY": "example.org"}, None),
+        ({"http_proxy": "http://proxy:1"}, "127.0.0.1"),
+        ({"HTTPS_PROXY": "http://proxy:1", "NO_PROXY": "example.org"}, "example.org,127.0.0.1"),
+        ({"SOCKS_PROXY": "http://proxy:1", "no_proxy": "a", "NO_PROXY": "b"}, "a,127.0.0.1"),
+        ({"ALL_PROXY": "http://proxy:1", "no_proxy": "*"}, "*"),
+    ],
+)
+def test_no_proxy_gets_requests_to_the_server(
+    variables: dict[str, str], no_proxy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A WebSocket connection, whose first message is the credential, went to a proxy of SOCKS or HTTPS."""
+    from websockets.proxy import get_proxy
+    from websockets.uri import parse_uri
+
+    from nerbench.flows import server
+
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    before = dict(os.environ)
+    with server._used(server.Started(cast(Any, None), "http://127.0.0.1:1/api", "user:password", None)):
+        assert os.environ.get("no_proxy") == no_proxy
+        assert get_proxy(parse_uri("ws://127.0.0.1:4200/api")) is None
+    assert dict(os.environ) == before
+
+
 def test_another_one_starts_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     from nerbench.flows import server
 

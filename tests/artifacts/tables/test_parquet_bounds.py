@@ -111,6 +111,14 @@ def test_filters_hold_as_in_arrow(one: tuple[str, str, Any], is_dictionary: bool
     assert read_rows(open_root(str(tmp_path)), "a.parquet", filters=filters).to_pylist() == expected
 
 
+def test_a_filter_of_a_file_without_wanted_columns() -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"first": ["x", "y"], "text": ["a", "b"]}), sink)
+    filters = [("text", "=", "a")]
+    assert read_table(pa.BufferReader(sink.getvalue()), {"missing"}, filters).num_rows == 2
+    assert read_table(pa.BufferReader(sink.getvalue()), {"missing", "text"}, filters).num_rows == 1
+
+
 @pytest.mark.parametrize("filters", [[], [("text", "=", "a")]], ids=["all", "filtered"])
 def test_columns_with_the_same_name_are_damage(filters: list[tuple[str, str, Any]], tmp_path: Path) -> None:
     pq.write_table(pa.table([["a"], ["b"]], names=["text", "text"]), tmp_path / "a.parquet")

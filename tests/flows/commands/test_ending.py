@@ -48,6 +48,15 @@ cli.main()
     assert done.stderr.splitlines()[-1].startswith("nerbench: this is a bug in nerbench")
 
 
+def test_closed_streams_are_no_bug_and_leave_no_number_to_a_socket() -> None:
+    """The socket of a server became its stdin, or a flush of the output failed."""
+    script = "import os; from nerbench.flows import cli; cli.app = lambda *_, **__: os.open('/dev/null', 0)"
+    script += " > 2 or os._exit(3); cli.main()"
+    for closed in ("<&-", ">&-", "<&- >&- 2>&-"):
+        done = subprocess.run(["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, script], check=False)
+        assert done.returncode == 1, closed  # the result of the command: True
+
+
 def test_the_version_is_the_package_s() -> None:
     done = run(["--version"], subprocess.PIPE)
     assert (done.returncode, done.stdout) == (0, f"{__version__}\n")
@@ -58,6 +67,7 @@ def test_the_version_is_the_package_s() -> None:
     [
         ("[profiles.team", {}, "Expected ']' at the end of a table declaration"),
         ("", {"PREFECT_SERVER_API_PORT": "password"}, "port: Input should be a valid integer"),
+        ("", {"PREFECT_API_URL": "http://["}, "Value error, Invalid IPv6 URL"),
     ],
 )
 def test_settings_that_prefect_cannot_read_are_one_line(
