@@ -58,7 +58,7 @@ def complete_metrics(run: Run, predicted: Predicted, rows: Sequence[Row]) -> lis
 
 
 class Stored(NamedTuple):
-    """Rows in a file of `metrics`."""
+    """A file of a table, and its rows."""
 
     uri: str
     rows: list[Row]
@@ -70,17 +70,17 @@ def write_user_metrics(run: Run, predicted: Predicted, rows: Sequence[Row]) -> l
     Rows of an earlier attempt stay, because a metric that times the model differs each time.
     """
     parts = _parts("own", predicted)
-    first = _keep(run, rows, *parts)
+    first = _keep(run, "metrics", rows, *parts)
     added = _added(rows, set(map(_annotation, first.rows)))
-    return [first, *(_keep(run, found, *parts, *annotation) for annotation, found in added.items())]
+    return [first, *(_keep(run, "metrics", found, *parts, *annotation) for annotation, found in added.items())]
 
 
-def _keep(run: Run, rows: Sequence[Row], *parts: str) -> Stored:
+def _keep(run: Run, table: str, rows: Sequence[Row], *parts: str) -> Stored:
     """The rows in a file, which is written unless an earlier attempt wrote it."""
     key = table_key(run.run_id, *parts)
-    if uri := find_table_file(run.results, "metrics", key, run.date):
-        return Stored(uri, as_rows(read_table_file(run.results, "metrics", key, date=run.date)))
-    return Stored(_write_metrics(run, rows, *parts), list(rows))
+    if uri := find_table_file(run.results, table, key, run.date):
+        return Stored(uri, as_rows(read_table_file(run.results, table, key, date=run.date)))
+    return Stored(write_table(run.results, table, list(rows), date=run.date, key=key), list(rows))
 
 
 def _parts(what: str, predicted: Predicted) -> tuple[str, ...]:
@@ -141,14 +141,12 @@ def write_robustness(run: Run, clean: Predicted, rows: Sequence[Row]) -> str:
     return write_table(run.results, "robustness", [run.columns | row for row in rows], date=run.date, key=key)
 
 
-def write_custom(run: Run, artifact_id: str | None, rows: Sequence[Row]) -> str:
-    """Write the rows of benchmark functions for one model, or for none. Returns the location.
+def write_custom(run: Run, artifact_id: str | None, rows: Sequence[Row]) -> Stored:
+    """Write the rows of benchmark functions for one model, or for none. Returns what is stored.
 
     Rows of an earlier attempt stay, because durations differ each time.
     """
-    key = table_key(run.run_id, "custom", artifact_id or "")
-    written = find_table_file(run.results, "custom", key, run.date)
-    return written or write_table(run.results, "custom", list(rows), date=run.date, key=key)
+    return _keep(run, "custom", rows, "custom", artifact_id or "")
 
 
 def write_gate(run: Run, name: str, rows: Sequence[Row]) -> str:

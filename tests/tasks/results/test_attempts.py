@@ -11,7 +11,7 @@ from publishing_rows import metric
 from nerbench.artifacts.errors import ConflictError
 from nerbench.artifacts.tables.compaction import compact
 from nerbench.artifacts.tables.tables import read_results
-from nerbench.tasks.results.rows import complete_metrics, write_seeds, write_user_metrics
+from nerbench.tasks.results.rows import complete_metrics, write_custom, write_seeds, write_user_metrics
 from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import Predicted, metrics_keys
@@ -82,6 +82,15 @@ def test_custom_metrics_of_the_first_attempt_stay(run: Run) -> None:
         users(run, scores(run, *golds, value=attempt / 4))
     found = {row["gold"]: row["value"] for row in read_results(run.results, "metrics").to_pylist()}
     assert found == {"news": 0.0, "second": 0.25}
+
+
+def test_values_of_functions_are_those_of_the_first_attempt(run: Run) -> None:
+    """Their durations differ each time."""
+    values = {"name": "size", "parameters": "{}", "tags": ["small"], "status": "ok", "source": "own.py", **run.columns}
+    first, second = (write_custom(run, None, [values | {"value": value, "call_s": value}]) for value in (1.0, 2.0))
+    assert first.uri == second.uri
+    assert [row | values | {"value": 1.0} for row in second.rows] == second.rows
+    assert len(second.rows) == 1
 
 
 def test_the_files_of_an_annotation_are_named_without_listing_them(run: Run) -> None:
