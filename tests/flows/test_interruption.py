@@ -35,6 +35,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def ignore_nothing() -> None:
+    """A shell's background job ignores SIGINT, and a job of `nohup` SIGHUP; their children inherit that."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(folder: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     """Starts a nerbench command in the folder, with a separate Prefect home and model cache."""
@@ -54,8 +60,7 @@ def start(folder: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # a shell's background job ignores SIGINT, and its children inherit that
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread only
+            preexec_fn=ignore_nothing,  # noqa: PLW1509 - one thread only
         )
         started.append(process)
         return process
