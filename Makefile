@@ -22,7 +22,7 @@ test-operations: .venv/installed-dev .venv/installed-ray  ## kill, cancel and re
 	$(BIN)/pytest -m operations -n 2 -rP
 
 # nerbench and other tools in turn. MINILM is the folder of a pretrained encoder, which gets a random head for the
-# evaluation. Half an hour on two cores; the output is also in var/bench.txt.
+# evaluation. Up to half an hour on two cores; the output is also in var/bench.txt.
 bench: SHELL := /bin/bash
 bench: .venv/installed-dev  ## compare the speed with other tools: make bench MINILM=FOLDER
 	@test -n "$(MINILM)" || { echo "name a pretrained encoder: make bench MINILM=FOLDER" >&2; exit 2; }
