@@ -5,6 +5,7 @@ be killed. A child module ends with `serve(work)`, where `work(job, emit)` retur
 """
 
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -152,6 +153,7 @@ def serve(work: Callable[[Job, Emit], Job]) -> None:
         except BaseException as error:
             pass_interrupts(error)
             emit(event_of(error))
+    gc.freeze()  # the last collection of a process looks at every object, and frees memory that is freed anyway
 
 
 def event_of(error: BaseException) -> Job:

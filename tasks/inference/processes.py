@@ -5,6 +5,7 @@ the parent gets the events of the processes; one line names the process that fai
 and they meet through a file, because the agent's TCP store would listen on every network interface.
 """
 
+import gc
 import os
 import signal
 import time
@@ -190,7 +191,7 @@ def _process(function: str, job: Job, writers: Sequence[Connection]) -> Job:
     number = int(os.environ["RANK"])
     work: Callable[[Job, Emit], Job] = resolve_name(function)
     try:
-        return work(job, writers[number].send)
+        result = work(job, writers[number].send)
     except BaseException as error:
         pass_interrupts(error)
         if not isinstance(error, NerbenchError):
@@ -198,6 +199,8 @@ def _process(function: str, job: Job, writers: Sequence[Connection]) -> Job:
             time.sleep(NEWS_S)
         writers[number].send(_named(event_of(error), f"process {number} of {len(writers)}"))
         raise
+    gc.freeze()  # as in `serve`
+    return result
 
 
 def _named(event: Job, process: str) -> Job:
