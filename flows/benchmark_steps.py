@@ -45,6 +45,8 @@ def evaluate_models(
     recorder: RunRecorder, config: Config, artifacts: Sequence[ArtifactRef], corpora: Sequence[CorpusRef]
 ) -> list[Evaluated]:
     """Predictions of every model, each once, on every corpus. A failed model does not stop the others."""
+    if config.benchmark.refresh:
+        tasks.forget_kernels(config.results)
     distinct = {artifact.artifact_id: artifact for artifact in artifacts}.values()
     cut = [(corpus, split(config, corpus)) for corpus in corpora]
     waiting = [Evaluation(artifact, corpus, runs) for artifact in distinct for corpus, runs in cut]

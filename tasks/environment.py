@@ -30,7 +30,7 @@ def environment() -> dict[str, Any]:
         "code_commit": code["commit"],
         "code_dirty": code["dirty"],
         "host": platform.node(),
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "cpu_flags": " ".join(sorted(cpu_flags())) or None,
         "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "ram_bytes": _ram_bytes(),
@@ -146,7 +146,8 @@ def cpu_flags() -> frozenset[str]:
     return frozenset((_cpu_field("flags") or _cpu_field("Features") or "").split())
 
 
-def _cpu_name() -> str | None:
+def cpu_name() -> str | None:
+    """The model of the processor; None if it is unknown."""
     return _cpu_field("model name") or platform.processor() or platform.machine() or None
 
 

@@ -94,6 +94,13 @@ def _look_up(artifact: ArtifactRef, corpus: CorpusRef, config: Config, run_id: s
     )
 
 
+def _forget_kernels(results: str) -> None:
+    """Let the next inference choose the kernels of linear layers again."""
+    from nerbench.tasks.inference.linear_kernels import forget_kernels  # only here: it imports torch
+
+    forget_kernels(results)
+
+
 def _split_corpus(corpus: CorpusRef, shards: int) -> list[range]:
     """The blocks of each shard of a corpus."""
     return sharding.split_corpus(corpus_refs.open_corpus(corpus), shards)
@@ -131,6 +138,7 @@ def _write_predictions(run: Run, evaluated: Evaluated, benchmark: BenchmarkConfi
 _ON_CORPUS = "{artifact.name} on {corpus.place}"
 read_corpus = as_task(corpus_refs.read_corpus, "read {dataset.name}", **STORAGE)
 perturb_corpus = as_task(corpus_refs.perturb_corpus, "perturb {clean.dataset.name}", **STORAGE)
+forget_kernels = as_task(_forget_kernels, "forget the kernels of linear layers", **STORAGE)
 look_up = as_task(_look_up, f"look up {_ON_CORPUS}", **STORAGE)
 split_corpus = as_task(_split_corpus, "cut {corpus.place} into shards", **STORAGE)
 find_shards = as_task(sharding.find_shards, "look up shards of {plan.model}", **STORAGE)

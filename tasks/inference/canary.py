@@ -45,7 +45,8 @@ def check(artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, blocks: S
     stored = _tags(plan.record, results)
     n_sentences = 0
     is_tagger, strategy = artifact.kind == "tagger", plan.settings.aggregation_strategy
-    with started_tagger(artifact, plan.tagger) if is_tagger else tagger_handle(artifact, plan.settings) as model:
+    handle = None if is_tagger else tagger_handle(artifact, plan.settings, results=results)
+    with handle or started_tagger(artifact, plan.tagger) as model:
         for block in blocks:
             start, sentences = block * BLOCK, list(sentences_of(corpus, range(block, block + 1)))
             if isinstance(model, RunningTagger):

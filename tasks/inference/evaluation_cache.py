@@ -281,9 +281,9 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
             elif artifact.kind == "tagger":
                 done = infer_by_tagger(path, plan.tagger, artifact, corpus, blocks, on_progress)
             elif ref and (n := processes_for(settings.processes, settings.device, len(blocks))) > 1:
-                done = _infer_together(path, n, settings, artifact, ref, blocks, on_progress)
+                done = _infer_together(path, n, settings, artifact, ref, blocks, results, on_progress)
             else:
-                done = _infer_here(path, settings, artifact, corpus, blocks, on_progress)
+                done = _infer_here(path, settings, artifact, corpus, blocks, results, on_progress)
         done |= {"first": shard.first, "stop": shard.stop, "run_id": plan.run_id}
         record = EvaluationRecord(key=plan.key, sha256=sha256_file(path), **done)
         keep(open_root(results), record, path)
@@ -299,11 +299,12 @@ def _infer_here(  # noqa: PLR0913, PLR0917 - what is inferred, and where it goes
     artifact: ArtifactRef,
     corpus: Corpus,
     blocks: range,
+    results: str,
     on_progress: Callable[[int], None],
     graph: Path | None = None,
 ) -> dict[str, Any]:
     """The record fields of predictions that this process writes to a file; for `graph`, see `tagger_handle`."""
-    with tagger_handle(artifact, settings, graph=graph) as handle:
+    with tagger_handle(artifact, settings, graph=graph, results=results) as handle:
         tagger = handle.value
         strategy = settings.aggregation_strategy
         inferred = infer(path, tagger, corpus, aggregation_strategy=strategy, blocks=blocks, on_progress=on_progress)
@@ -317,6 +318,7 @@ def _infer_together(  # noqa: PLR0913, PLR0917 - as above
     artifact: ArtifactRef,
     ref: CorpusRef,
     blocks: range,
+    results: str,
     on_progress: Callable[[int], None],
 ) -> dict[str, Any]:
     """Like `_infer_here`, with several processes. The blocks in the file are identical to the byte."""
@@ -333,7 +335,7 @@ def _infer_together(  # noqa: PLR0913, PLR0917 - as above
         job["graph"] = str(export_graph(materialise(artifact), path.parent, *options, artifact.name))
     parts = run_processes(
         "nerbench.tasks.inference.evaluation_cache:infer_part",
-        job | {"blocks": [blocks.start, blocks.stop], "folder": str(path.parent)},
+        job | {"blocks": [blocks.start, blocks.stop], "folder": str(path.parent), "results": results},
         processes=processes,
         device=settings.device,
         field="benchmark.",
@@ -372,6 +374,7 @@ def infer_part(job: Job, emit: Emit) -> Job:
             ArtifactRef.model_validate(job["artifact"]),
             corpus,
             mine,
+            job["results"],
             lambda words: emit({"event": "words", "part": number, "words": words}),
             Path(job["graph"]) if "graph" in job else None,
         )

@@ -5,7 +5,7 @@ every architecture is correct, and architectures with transformers' usual struct
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import cycle, islice
 
@@ -13,9 +13,9 @@ import torch
 
 from nerbench.artifacts.malloc import tune_malloc
 from nerbench.tasks.inference.golden_check import PIECES, SENTENCES, pieces_of
-from nerbench.tasks.inference.hardware import fuses_gelu
+from nerbench.tasks.inference.linear_kernels import default_kernel
 from nerbench.tasks.inference.packed_attention import REPLACED, logits_of, use_packed_attention
-from nerbench.tasks.inference.packed_linear import pack_linear_layers
+from nerbench.tasks.inference.packed_linear import Kernel, LinearShape, pack_linear_layers
 from nerbench.tasks.inference.quantized_linear import QuantizedLinear
 from nerbench.tasks.inference.tagger import Tagger
 
@@ -30,21 +30,23 @@ Answers = list[torch.Tensor]
 """One tensor of shape (tokens, labels) per sentence."""
 
 
-def optimize_for_inference(tagger: Tagger) -> Tagger:
-    """Optimize the model in place: pack sentences and, on a CPU, replace linear layers with oneDNN's.
+def optimize_for_inference(tagger: Tagger, kernels: Mapping[LinearShape, Kernel] | None = None) -> Tagger:
+    """Optimize the model in place: pack sentences and, on a CPU, choose the kernels of linear layers.
+
+    `kernels`: those of `kernels_for`; other layers get the default kernel.
 
     If an architecture does not support an optimization, that part of the model stays as it is. If padding would change
     the predictions, as with convolutions over neighbours, or if this cannot be checked, only sentences of equal length
     are batched. Never raises: a model that cannot be optimized is used as loaded.
     """
     try:
-        return _optimized(tagger)
+        return _optimized(tagger, kernels or {})
     except Exception as error:  # an unusual architecture can raise any exception
         _logger.warning("the model stays as it was loaded, and slow: %s: %s", type(error).__name__, error)
         return replace(tagger, batching="even")
 
 
-def _optimized(tagger: Tagger) -> Tagger:
+def _optimized(tagger: Tagger, kernels: Mapping[LinearShape, Kernel]) -> Tagger:
     sentences = golden_inputs(tagger)
     expected = one_by_one(tagger, sentences)
     packed = replace(tagger, batching="packed")
@@ -61,7 +63,7 @@ def _optimized(tagger: Tagger) -> Tagger:
     if torch.backends.mkldnn.is_available():
         answer = one_by_one if tagger.batching == "even" else together
         _proves_itself(
-            lambda: pack_linear_layers(tagger.model, fuse_gelu=fuses_gelu()),
+            lambda: pack_linear_layers(tagger.model, lambda shape: kernels.get(shape) or default_kernel(shape)),
             lambda: _same(tagger, answer(tagger, sentences), expected),
             "keeps torch's linear layers",
         )

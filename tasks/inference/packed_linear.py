@@ -5,7 +5,7 @@ of an EPYC 9005, where oneDNN reaches 215. In bf16, for which torch uses oneDNN 
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -14,6 +14,21 @@ FULL_ROWS = 512
 
 FOLLOWED_BY_GELU = {"intermediate_act_fn": "dense", "activation": "lin1"}
 """An activation and the linear layer before it in the same module: BERT and related models, and DistilBERT."""
+
+Kernel = Literal["torch", "onednn", "onednn_gelu"]
+"""What computes a linear layer: torch, or oneDNN, also together with the GELU that follows."""
+
+
+class LinearShape(NamedTuple):
+    """All that the speed of a linear layer depends on."""
+
+    inputs: int
+    outputs: int
+    gelu: bool
+    """Whether the exact GELU follows."""
+
+    def __str__(self) -> str:
+        return f"{self.inputs}x{self.outputs}{' gelu' if self.gelu else ''}"
 
 
 def filled(rows: int) -> int:
@@ -43,12 +58,17 @@ class PackedLinear(nn.Module):  # type: ignore[misc]
         return result
 
 
-def pack_linear_layers(model: nn.Module, *, fuse_gelu: bool = True) -> Callable[[], None]:
-    """Replace a model's linear layers, with `fuse_gelu` together with the GELU that follows them.
+def linear_layers(model: nn.Module) -> dict[LinearShape, nn.Linear]:
+    """One linear layer of each shape of a model."""
+    return {shape: layer for module in model.modules() for _, layer, shape, _ in _linear_children(module)}
+
+
+def pack_linear_layers(model: nn.Module, kernel_of: Callable[[LinearShape], Kernel]) -> Callable[[], None]:
+    """Let the kernel of each shape compute a model's linear layers.
 
     Returns the undo function, which keeps the old layers until it is dropped.
     """
-    swaps = [swap for module in model.modules() for swap in _swaps(module, before_gelu(module) if fuse_gelu else {})]
+    swaps = [swap for module in model.modules() for swap in _swaps(module, kernel_of)]
     for parent, name, _, new in swaps:
         setattr(parent, name, new)
 
@@ -66,12 +86,22 @@ class _Swap(NamedTuple):
     new: nn.Module
 
 
-def _swaps(module: nn.Module, fused: dict[str, str]) -> Iterator[_Swap]:
+def _swaps(module: nn.Module, kernel_of: Callable[[LinearShape], Kernel]) -> Iterator[_Swap]:
+    for name, layer, shape, activation in _linear_children(module):
+        kernel = kernel_of(shape)
+        if kernel != "torch":
+            yield _Swap(module, name, layer, PackedLinear(layer, gelu=kernel == "onednn_gelu"))
+        if kernel == "onednn_gelu" and activation:
+            yield _Swap(module, activation, module.get_submodule(activation), nn.Identity())
+
+
+def _linear_children(module: nn.Module) -> Iterator[tuple[str, nn.Linear, LinearShape, str | None]]:
+    """Name, layer and shape of the linear layers directly in a module, with the name of the GELU that follows."""
+    activations = {layer: activation for activation, layer in before_gelu(module).items()}
     for name, child in module.named_children():
         if type(child) is nn.Linear:
-            yield _Swap(module, name, child, PackedLinear(child, gelu=name in fused.values()))
-        elif name in fused:
-            yield _Swap(module, name, child, nn.Identity())
+            activation = activations.get(name)
+            yield name, child, LinearShape(child.in_features, child.out_features, activation is not None), activation
 
 
 def before_gelu(module: nn.Module) -> dict[str, str]:

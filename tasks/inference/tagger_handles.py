@@ -13,13 +13,20 @@ if TYPE_CHECKING:
 
 
 def tagger_handle(
-    artifact: ArtifactRef, settings: EvaluationSettings, *, as_saved: bool = False, graph: Path | None = None
+    artifact: ArtifactRef,
+    settings: EvaluationSettings,
+    *,
+    as_saved: bool = False,
+    graph: Path | None = None,
+    results: str | None = None,
 ) -> "ArtifactHandle[Tagger]":
     """A lazy handle of the model with these settings; with `as_saved`, torch computes it and no module is replaced.
 
-    `graph` is the file of `export_graph`; without it, a backend exports the model itself.
+    `graph` is the file of `export_graph`; without it, a backend exports the model itself. `results` is the folder that
+    keeps the fastest kernels of linear layers; without it, the default ones are used.
     """
     from nerbench.tasks.inference.backend_sessions import use_backend
+    from nerbench.tasks.inference.linear_kernels import kernels_for
     from nerbench.tasks.inference.loading import load_tagger, resolve_device
     from nerbench.tasks.inference.optimize import optimize_for_inference
 
@@ -37,6 +44,9 @@ def tagger_handle(
         )
         if not on_torch:
             return use_backend(tagger, folder, settings.backend, settings.precision, artifact.name, graph)
-        return tagger if as_saved else optimize_for_inference(tagger)
+        if as_saved:
+            return tagger
+        timed = results if device.type == "cpu" and settings.precision == "fp32" else None
+        return optimize_for_inference(tagger, kernels_for(tagger.model, timed) if timed else None)
 
     return ArtifactHandle(artifact, load)

@@ -31,6 +31,7 @@ from nerbench.tasks.config import DatasetConfig
 from nerbench.tasks.data.corpus import Corpus, load_splits
 from nerbench.tasks.inference.backend_sessions import use_backend
 from nerbench.tasks.inference.backends import PACKAGES
+from nerbench.tasks.inference.linear_kernels import kernels_for
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.optimize import optimize_for_inference
 from nerbench.tasks.inference.prediction import BLOCK, predict
@@ -70,12 +71,14 @@ class Result(NamedTuple):
 
 
 def nerbench_tags(folder: Path, precision: str = "fp32", *, backend: str = "torch", as_saved: bool = False) -> Tag:
-    """The work of the benchmark flow between words and tags."""
+    """The work of the benchmark flow between words and tags, with the fastest kernels of this machine."""
     tagger = load_tagger(folder, device=torch.device("cpu"), precision=precision if backend == "torch" else "fp32")
     if backend != "torch":
         tagger = use_backend(tagger, folder, backend, precision, folder.name)
     elif not as_saved:
-        tagger = optimize_for_inference(tagger)
+        with tempfile.TemporaryDirectory() as results:
+            kernels = kernels_for(tagger.model, results) if precision == "fp32" else None
+        tagger = optimize_for_inference(tagger, kernels)
     names = [*tagger.labels, "O"]
 
     def tag(sentences: Words) -> Tags:

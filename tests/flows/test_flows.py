@@ -13,6 +13,7 @@ from tiny_models import let_tokenizer_panic
 
 from nerbench.artifacts.errors import InputError, RunFailedError
 from nerbench.artifacts.references import resolve
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
 from nerbench.artifacts.tables.schemas import TABLES
 from nerbench.artifacts.tables.tables import read_results
@@ -95,10 +96,12 @@ def test_a_second_benchmark_infers_nothing(config: Config, finished: dict[str, A
 
 
 def test_refresh_recomputes_the_same_predictions(config: Config, finished: dict[str, Any]) -> None:
+    open_root(config.results).create(kernels := ".cache/linear_kernels/machine.json", b"{}")
     again = benchmark(config, models=["tiny"], refresh=True)
     assert (again["evaluated"], again["cached"]) == (1, 0)
     digests = {row["model"]: row["predictions_digest"] for row in finished["metrics"]}
     assert {row["predictions_digest"] for row in again["metrics"]} == {digests["tiny"]}
+    assert not open_root(config.results).exists(kernels)
 
 
 def test_the_canary_infers_a_share_again(config: Config, finished: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tiny_architectures import NAMES, save_architecture
 from tiny_models import WORDS
 
-from nerbench.tasks.inference import optimize, packed_attention, prediction
+from nerbench.tasks.inference import linear_kernels, optimize, packed_attention, prediction
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.optimize import optimize_for_inference
 from nerbench.tasks.inference.packed_linear import PackedLinear, filled
@@ -231,7 +231,7 @@ def test_avx2_computes_gelu_after_the_product(
     folders: dict[str, Path], bert: tuple[Tagger, Tagger], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain, fused = bert
-    monkeypatch.setattr(optimize, "fuses_gelu", lambda: False)
+    monkeypatch.setattr(linear_kernels, "fuses_gelu", lambda: False)
     quick = optimize_for_inference(load_tagger(folders["Bert"], device=CPU))
     kinds, fused_kinds = ([type(m).__name__ for m in tagger.model.modules()] for tagger in (quick, fused))
     layers = plain.model.config.num_hidden_layers

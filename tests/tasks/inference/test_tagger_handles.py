@@ -44,7 +44,7 @@ def test_the_processes_of_an_evaluation_share_one_export(
         return target / "model.onnx"
 
     def infer_here(*given: Any) -> dict[str, Any]:
-        graphs.append(given[6])
+        graphs.append(given[7])
         return {"words": 1}
 
     def processes(entry: str, job: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
@@ -64,7 +64,7 @@ def test_the_processes_of_an_evaluation_share_one_export(
     monkeypatch.setattr(evaluation_cache, "open_corpus", lambda ref: corpus)
     for kind in (ArtifactRef, CorpusRef):
         monkeypatch.setattr(kind, "model_validate", lambda data: Plain(**data))
-    given: Any = (settings, Plain("m"), Plain("own"), range(2), print)
+    given: Any = (settings, Plain("m"), Plain("own"), range(2), str(tmp_path), print)
     with pytest.raises(InterruptedError):
         evaluation_cache._infer_together(tmp_path / "predictions.parquet", 2, *given)
     assert exported == [(tmp_path / "m", backend, "fp32", 64, "m")] * exports
