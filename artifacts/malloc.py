@@ -25,7 +25,10 @@ def tune_malloc() -> None:
 
 
 def trim_malloc() -> None:
-    """Return free memory to the system; with glibc only."""
+    """Return free memory of Arrow and, with glibc, of the C library to the system."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
     if libc := _glibc():
         libc.malloc_trim(0)
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from nerbench.artifacts.digests import canonical_json, sha256_chunks, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.malloc import trim_malloc
 from nerbench.artifacts.memoized_reads import take
 from nerbench.artifacts.references import load_manifest
 from nerbench.artifacts.storage.open_root import open_root
@@ -216,6 +217,8 @@ def count_predictions(results: str, named: NamedPredictions, config: Config) -> 
         slices = slices_for(config.slices, parts=named.parts, training=training)
     counts = count(named.parts(), slices.ready, config.modes)
     data = _written(without_tokens(counts) if named.corpus.alignment else counts)
+    del counts
+    trim_malloc()  # with many labels and slices, counting and writing leave more than the counts take
     sha256 = sha256_hex(data)
     path = f".cache/counts/{sha256}.parquet"
     open_root(results).replace(path, data)
@@ -300,14 +303,15 @@ def _written(counts: Iterable[Counts]) -> bytes:
 def _counts(results: str, path: str, sha256: str) -> list[Counts]:
     data = _read(results, path, sha256)
     with corrupt_if_unreadable(f"{path} below {results}"):
-        return list(_counted(data))
+        return _counted(data)
 
 
-def _counted(data: bytes) -> Iterator[Counts]:
+def _counted(data: bytes) -> list[Counts]:
     """The counts that `_written` was given."""
     with bounded(pa.BufferReader(data)) as file:
-        for number in range(file.num_row_groups):
-            yield from counts_from_table(file.read_row_group(number))
+        counts = [one for n in range(file.num_row_groups) for one in counts_from_table(file.read_row_group(n))]
+    trim_malloc()  # Arrow would keep more than the counts take
+    return counts
 
 
 def _read(results: str, path: str, sha256: str) -> bytes:

@@ -251,21 +251,25 @@ def labels(sizes: Sequence[int]) -> None:
 
 def score_labels(n_labels: int) -> None:
     """Count and score a random corpus, as `count_predictions` and `score_counts` do."""
+    from nerbench.artifacts.malloc import trim_malloc
     from nerbench.tasks.scoring import score_predictions
     from nerbench.tasks.scoring.counts import OVERALL
     from nerbench.tasks.scoring.score import score
     from nerbench.tasks.scoring.score_intervals import JackknifeIntervals
 
     types = tuple(f"T{number:02}" for number in range(n_labels))
-    counts = list(score_predictions._counted(count_labels(types)))
+    data = count_labels(types)
+    trim_malloc()
+    counts = score_predictions._counted(data)
     for label in (OVERALL, *types):
         score(counts, label, intervals=JackknifeIntervals(0.95))
 
 
 def count_labels(types: tuple[str, ...], n_words: int = 900_000, n_slices: int = 14) -> bytes:
-    """The file of the counts of a random corpus."""
+    """The file of the counts of a random corpus, counted in parts of CHUNK sentences as in a run."""
     import numpy as np
 
+    from nerbench.tasks.data.arrow_cache import CHUNK
     from nerbench.tasks.data.tag_schemes import tag_vocabulary
     from nerbench.tasks.scoring import score_predictions
     from nerbench.tasks.scoring.counts import count
@@ -279,13 +283,23 @@ def count_labels(types: tuple[str, ...], n_words: int = 900_000, n_slices: int =
     predicted = np.where(rng.random(n_words) < 0.1, rng.integers(0, n_tags, n_words), gold).astype(np.int32)
     sentence = np.arange(n_words) // 24
     units = Units.of(n_sentences=int(sentence[-1]) + 1, n_documents=None)
-    words = TaggedWords(types=types, units=units, gold=gold, predicted=predicted, sentence=sentence, document=None)
+    parts = (
+        TaggedWords(
+            types=types,
+            units=units,
+            gold=gold[start : start + 24 * CHUNK],
+            predicted=predicted[start : start + 24 * CHUNK],
+            sentence=sentence[start : start + 24 * CHUNK],
+            document=None,
+        )
+        for start in range(0, n_words, 24 * CHUNK)
+    )
 
     def every(step: int) -> Callable[..., Any]:
         return lambda part, found: found.start % (step + 2) == 0
 
     slices = [Slice(name=f"s{number}", mentions=every(number)) for number in range(n_slices)]
-    return score_predictions._written(count([words], slices))
+    return score_predictions._written(count(parts, slices))
 
 
 def main() -> None:
