@@ -26,9 +26,8 @@ def tune_malloc() -> None:
 
 def trim_malloc() -> None:
     """Return free memory of Arrow and, with glibc, of the C library to the system."""
-    import pyarrow as pa
-
-    pa.default_memory_pool().release_unused()
+    if arrow := sys.modules.get("pyarrow"):
+        arrow.default_memory_pool().release_unused()
     if libc := _glibc():
         libc.malloc_trim(0)
 

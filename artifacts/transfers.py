@@ -9,9 +9,9 @@ from time import monotonic
 from typing import TypeVar
 
 from nerbench.artifacts.manifest import FileEntry
-from nerbench.artifacts.storage.filesystem import ProgressCallback
+from nerbench.artifacts.storage.filesystem import REQUESTS_AT_ONCE, ProgressCallback
 
-AT_ONCE, REQUESTS_AT_ONCE = 4, 8
+AT_ONCE = 4
 EVERY_S = 1.0
 _logger = logging.getLogger("nerbench.progress")
 T = TypeVar("T")
@@ -19,13 +19,15 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """The results in the order of the items, for work that waits for a store."""
+def in_parallel(
+    function: Callable[[Item], Result], items: Iterable[Item], at_once: int = REQUESTS_AT_ONCE
+) -> list[Result]:
+    """The results in the order of the items, for work that waits for a store; `at_once`: as in `Root`."""
     given = list(items)
     if len(given) < 2:
         return [function(item) for item in given]
     contexts = [copy_context() for _ in given]  # so that the threads see what is collected and remembered here
-    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(min(at_once, REQUESTS_AT_ONCE)) as pool:
         return list(pool.map(lambda context, item: context.run(function, item), contexts, given))
 
 

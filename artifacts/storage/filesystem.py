@@ -24,6 +24,8 @@ MAX_VALUES = 1 << 18
 """Limits of a JSON record. Each value takes hundreds of bytes during validation."""
 FRESH = timedelta(hours=1)
 """An upload that finds its file older than this renews it, so that garbage collection treats it as new."""
+REQUESTS_AT_ONCE = 8
+"""Maximum number of requests to a store at a time."""
 ProgressCallback = Callable[[int], None]
 """Gets the number of bytes of a file that are done."""
 
@@ -48,6 +50,8 @@ class Root(ABC):
 
     url: str
     """Absolute: `/folder` or `protocol://…`."""
+    at_once: int = REQUESTS_AT_ONCE
+    """The number of threads in which files are read fastest."""
     _clock: tuple[datetime, float] | None = None
     """The store's time, and this process's monotonic clock at that moment."""
 

@@ -54,6 +54,7 @@ class LocalRoot(FsspecRoot):
     def __init__(self, folder: str) -> None:
         self.url = os.path.abspath(Path(folder).expanduser())  # noqa: PTH100 - resolve() follows links
         self._fs, self._base = DurableLocalFileSystem(), self.url.rstrip("/")
+        self.at_once = os.cpu_count() or 1  # nothing waits for an answer, and more threads wait for each other
 
     def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
         with _failing(arguments[0], "removed" if method == "rm_file" else "read"):

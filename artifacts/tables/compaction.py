@@ -161,7 +161,7 @@ def _compact_day(root: Root, day: Day, found: Found, grace: timedelta, now: date
             if now - compaction.created_at < grace:
                 return done
             _publish(root, day, found, max(found.manifests), compaction)
-            in_parallel(root.delete, leftovers)
+            in_parallel(root.delete, leftovers, root.at_once)
             done = _Done(deleted=len(leftovers))
         later = found.later(compaction)
         packed = [day._replace(schema=max(found.manifests)[0]).published(compaction.number)] if compaction else []
@@ -209,7 +209,7 @@ def _pack(  # noqa: PLR0913, PLR0917 - what is packed, and where
     number = before.number + 1 if before else 1
     if before and root.sha256(paths[0]) != before.sha256:
         raise CorruptArtifactError(f"{root.uri(paths[0])} differs from its manifest; {day.date} is not packed again")
-    parts = in_parallel(lambda path: read_rows(root, path), paths)
+    parts = in_parallel(lambda path: read_rows(root, path), paths, root.at_once)
     of_runs = sorted(zip(later, parts[1 if before else 0 :], strict=True), key=lambda one: _place(one[1]))
     later, parts = [key for key, _ in of_runs], [*parts[: 1 if before else 0], *(part for _, part in of_runs)]
     rows = pa.concat_tables(parts, promote_options="permissive")

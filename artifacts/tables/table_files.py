@@ -206,7 +206,7 @@ def list_days(root: Root, days: Days) -> Listing:
     def of_day(item: tuple[Day, Collection[int]]) -> Found:
         return _list_day(root, *item)
 
-    return dict(zip(days, in_parallel(of_day, days.items()), strict=True))
+    return dict(zip(days, in_parallel(of_day, days.items(), root.at_once), strict=True))
 
 
 def list_table(root: Root, table: str) -> Listing:
@@ -323,7 +323,7 @@ def live_files(root: Root, listing: Listing, *, last: bool) -> list[Live]:
     def of_day(item: tuple[Day, Found]) -> Live:
         return _live(root, *item, last=last)
 
-    return in_parallel(of_day, listing.items())
+    return in_parallel(of_day, listing.items(), root.at_once)
 
 
 def _live(root: Root, day: Day, found: Found, *, last: bool) -> Live:

@@ -310,7 +310,7 @@ def _read_all(root: Root, query: _Query, days: Sequence[Live], *, last: bool) ->
     columns, declared, wanted = query.columns, _declared(query.table), query.wanted
 
     def read(paths: list[str]) -> dict[str, pa.Table | CorruptArtifactError]:
-        return dict(zip(paths, in_parallel(partial(_read, root, query, wanted=wanted, last=last), paths), strict=True))
+        return dict(zip(paths, in_parallel(partial(_read, root, query, last=last), paths, root.at_once), strict=True))
 
     found = read([path for day in days for path in (day.packed, *day.written) if path])
     damaged = [day for day in days if isinstance(found.get(day.packed or ""), CorruptArtifactError)]
@@ -347,11 +347,9 @@ def _fitting(
     return parts, problems
 
 
-def _read(
-    root: Root, query: _Query, path: str, *, wanted: set[str] | None, last: bool
-) -> pa.Table | CorruptArtifactError:
+def _read(root: Root, query: _Query, path: str, *, last: bool) -> pa.Table | CorruptArtifactError:
     """The rows of a file, or its problem. An unknown version of the table may have other key columns."""
-    declared = schema(query.table)
+    declared, wanted = schema(query.table), query.wanted
     try:
         rows = with_declared(read_rows(root, path, wanted, query.filters or ()), declared, wanted)
     except FileNotFoundError as error:

@@ -11,6 +11,9 @@ from nerbench.flows.terminal import echo, print_json, print_note
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
 
+MOST_LINES = 20
+"""Maximum number of models whose verdicts are printed, the worst first."""
+
 Runs = Annotated[
     list[str] | None,
     typer.Argument(
@@ -45,6 +48,8 @@ def report(
         print_json({"report": str(output), "runs": [run.run_id for run in found.runs], "verdict": shown})
         return
     echo(verdict.headline)
-    for line in verdict.lines:
+    for line in verdict.lines[:MOST_LINES]:
         echo(f"  {line.model} on {line.place}: {line.text}" if line.place else f"  {line.model}: {line.text}")
+    if (left := len(verdict.lines) - MOST_LINES) > 0:
+        echo(f"  and {left:,} more, which the report shows")
     print_note(f"report: {output}")

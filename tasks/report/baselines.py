@@ -97,10 +97,11 @@ def compare(results: str, entries: Sequence[ModelScores], baselines: Mapping[int
         raise
     except NerbenchError as error:
         found, problems = {}, dict.fromkeys(changed, one_line(error))
+    none = Flips()  # shared, because thousands of empty ones would take memory and time
     return {
-        at: Compared(baseline, Flips(), None, problems[at])
+        at: Compared(baseline, none, None, problems[at])
         if at in problems
-        else Compared(baseline, found.get(at, Flips()), rows.get(at), None)
+        else Compared(baseline, found.get(at, none), rows.get(at), None)
         for at, baseline in baselines.items()
     }
 

@@ -113,7 +113,8 @@ def read_history(results: str, until: str, *, dates: int = DAYS, models: Sequenc
     most = max(FEWEST, POINTS // max(1, len(series)))
     thinned = [one._replace(points=thin(one.points, most)) for one in series]
     runs = _rows(_since(_dated(results, "runs", READ_COLUMNS, window), first))
-    changed = changes(runs, {row["run_id"] for row in _rows(scored)})
+    run_ids = (run_id for one in scored for run_id in one.rows["run_id"].unique().to_pylist())
+    changed = changes(runs, run_ids)
     return History(thinned, changed, len(scored), is_cut, n_left_out)
 
 
@@ -187,8 +188,8 @@ def _since(dated: Iterable[DatedRows], first: str) -> list[DatedRows]:
     return [one for one in dated if one.date >= first]
 
 
-def _rows(dated: Iterable[DatedRows]) -> list[Row]:
-    return [row for one in dated for row in as_rows(one.rows)]
+def _rows(dated: Iterable[DatedRows]) -> Iterator[Row]:
+    return (row for one in dated for row in as_rows(one.rows))
 
 
 def _series(scored: Iterable[Row], judged: Iterable[Row], latencies: Mapping[tuple[str, str], float]) -> list[Series]:
@@ -197,8 +198,8 @@ def _series(scored: Iterable[Row], judged: Iterable[Row], latencies: Mapping[tup
     only_bases = {(row["run_id"], row["baseline_artifact_id"]) for row in rules} - candidates
     gates = {_judged_key(row): row for row in rules if is_headline(row)}
     failed = {_judged_key(row) for row in rules if row["failed"]}
-    groups: defaultdict[tuple[str, ...], dict[str, Point]] = defaultdict(dict)
-    for row in sorted(scored, key=start_order):
+    groups: defaultdict[tuple[str, ...], list[Point]] = defaultdict(list)
+    for row in scored:  # only the rows of one date are in memory
         if row["value"] is None or row["n_models"] is not None or (row["run_id"], row["artifact_id"]) in only_bases:
             continue
         key = _judged_key(row)
@@ -210,11 +211,13 @@ def _series(scored: Iterable[Row], judged: Iterable[Row], latencies: Mapping[tup
             failed=key in failed,
             p50_s=latencies.get((row["run_id"], row["artifact_id"])),
         )
-        groups[tuple(row[name] for name in _SERIES)][row["run_id"]] = point
-    return [
-        Series(dict(zip(_SERIES, about, strict=True)), list(points.values()), len(points))
-        for about, points in sorted(groups.items())
-    ]
+        groups[tuple(row[name] for name in _SERIES)].append(point)
+    found = []
+    for about, unordered in sorted(groups.items()):
+        ordered = sorted(unordered, key=lambda point: (point.started_at, point.run_id))  # as `start_order`
+        points = {point.run_id: point for point in ordered}
+        found.append(Series(dict(zip(_SERIES, about, strict=True)), list(points.values()), len(points)))
+    return found
 
 
 def _is_a_comparison(row: Row) -> bool:

@@ -7,7 +7,6 @@ import pytest
 
 SCRIPT = """
 import resource
-import pyarrow  # as in every process that trims
 import torch
 from nerbench.artifacts.malloc import trim_malloc, tune_malloc
 

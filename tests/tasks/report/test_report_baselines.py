@@ -10,7 +10,8 @@ from reading import plain
 from report_site import configuration, corpus, noisy, predict, record, run_of, score
 
 from nerbench.artifacts.tables.tables import read_results
-from nerbench.tasks.report.baselines import compare, find_baselines
+from nerbench.tasks.comparison.flips import Flips
+from nerbench.tasks.report.baselines import Baseline, compare, find_baselines
 from nerbench.tasks.report.model_scores import ModelScores, read_model_scores
 from nerbench.tasks.report.report import build
 from nerbench.tasks.results.query import select_runs
@@ -34,6 +35,17 @@ def test_the_gate_s_baseline_is_that_of_every_annotation(nights: str) -> None:
     # The baseline was not scored against the second annotation in this run: the previous run is used.
     assert not named["<b>worse</b>", "second"].is_gate
     assert named["<b>worse</b>", "second"].about["run_id"] == "night-1"
+
+
+def test_models_without_flips_share_an_empty_table(nights: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = of_night(nights, 2)
+    made = []
+    make = Flips.__init__
+    monkeypatch.setattr(Flips, "__init__", lambda self: made.append(self) or make(self))
+    baseline = Baseline(entries[0].about, is_gate=False)
+    found = compare(nights, [entries[0]] * 9, dict.fromkeys(range(9), baseline))
+    assert [list(one.flips) for one in found.values()] == [[]] * 9
+    assert len(made) == 1
 
 
 def test_flips_are_those_of_the_gate(nights: str) -> None:
