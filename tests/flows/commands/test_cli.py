@@ -152,6 +152,7 @@ def test_a_wrong_option_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed.out == ""
     assert printed.err.count("\n") == 1
     assert "--nope" in printed.err
+    assert "See `nerbench benchmark --help`." in printed.err
 
 
 def test_a_planted_bug_exits_70_with_its_traceback(

@@ -175,7 +175,7 @@ def test_a_model_with_more_types(
 ) -> None:
     folder = relabel(("O", "B-LOC", "I-LOC", "B-PER", "I-PER", "B-DATE", "I-DATE"), (0, 1, 2, 3, 4, 1, 2))
     with pytest.raises(
-        LabelError, match=r"model tagger: its types are DATE, LOC, PER, the corpus's are LOC, PER; rename DATE"
+        LabelError, match=r"model tagger: its types are DATE, LOC, PER, the corpus's are LOC, PER; list DATE"
     ):
         predictions(configure(), folder)
     # The additional outputs are never predicted: of equal ones, the first is chosen.
