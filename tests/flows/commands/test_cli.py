@@ -52,6 +52,8 @@ def test_results_show_reads_the_newest_run(
     printed = json.loads(capsys.readouterr().out)
     assert printed["run_id"] == finished["run_id"]
     assert len(printed["metrics"]) == len(finished["metrics"])
+    assert status_of(["results", "show", "-c", config_file, "--run", finished["run_id"], "--labels"]) == 0
+    assert "micro average" in capsys.readouterr().out
 
 
 @pytest.mark.e2e
