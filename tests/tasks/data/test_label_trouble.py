@@ -164,7 +164,7 @@ def test_a_model_without_some_type(
     folder = relabel(LABELS[:3], range(3))
     found = predictions(configure(), folder)
     assert found.unmapped == ("PER",)
-    assert "tagger: no label of it is PER of own, which counts as missed" in caplog.text
+    assert "tagger: has no label for PER of own; these entities count as missed" in caplog.text
     found = predictions(configure({"ignore_labels": ["PER"]}), folder)
     assert set(found.tags.to_pylist()) == set(LABELS[:3])
     assert found.unmapped == ()

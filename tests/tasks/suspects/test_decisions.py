@@ -107,7 +107,7 @@ def test_tasks_have_their_evidence(tmp_path: Path) -> None:
     assert tasks[0]["tokens"][1] == {"text": "Basten", "start": 4, "end": 10, "id": 1, "ws": True}
     assert tasks[0]["spans"] == [{"start": 0, "end": 10, "token_start": 0, "token_end": 1, "label": "PER"}]
     assert "the only model predicts it: m (seed 3) 0.90" in tasks[0]["meta"]["suspects"]
-    assert "in train 2 as proposed and 2 as here" in tasks[0]["meta"]["suspects"]
+    assert "in train: 2 as proposed, 2 as here" in tasks[0]["meta"]["suspects"]
 
 
 @pytest.mark.parametrize(
