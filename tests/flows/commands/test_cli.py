@@ -157,6 +157,11 @@ def test_a_wrong_option_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "See `nerbench benchmark --help`." in printed.err
 
 
+def test_an_unknown_choice_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(["results", "export", "--format", "xml"]) == 2
+    assert capsys.readouterr().err.startswith("nerbench: Invalid value for '--format': 'xml' is not one of 'tables',")
+
+
 def test_a_planted_bug_exits_70_with_its_traceback(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -189,7 +189,7 @@ CORPORA = {
 COMMANDS = {
     "unknown command": Row({}, ("bench",), ("bench",)),
     "unknown option": Row({}, ("--fast",), ("run", "--fast")),
-    "missing configuration": Row({}, ("-c", "nowhere.yaml"), ("run", "-c", "nowhere.yaml")),
+    "missing configuration": Row({}, ("configuration", "nowhere.yaml"), ("run", "-c", "nowhere.yaml")),
     "an override that is none": Row({}, ("--set", "epochs"), ("run", "--set", "epochs")),
     "an override of nothing": Row({}, ("models.7.epochs", "7"), ("run", "--set", "models.7.epochs=1")),
     "unknown model": Row({}, ("'nobody'", "store"), ("benchmark", "nobody")),
