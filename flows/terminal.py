@@ -5,7 +5,6 @@ names and texts. A table as wide as the terminal cuts long cells; in a pipe, it 
 """
 
 import json
-import shutil
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
@@ -185,11 +184,6 @@ def console() -> "Console":
     """The console at stdout. If stdout is not a terminal, the width cuts nothing. Colours follow NO_COLOR and TERM."""
     screen = Console()
     return escaping(screen if screen.is_terminal else Console(width=max(screen.width, PIPE_WIDTH)))
-
-
-def text_width() -> int | None:
-    """Columns of the terminal for a paragraph; None if there is no terminal, so that grep finds whole paragraphs."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 class _Lines:
