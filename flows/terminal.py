@@ -100,13 +100,17 @@ def print_table(rows: Iterable[Row], *, title: str | None = None, optional: Sequ
         screen.print(_block(row, names))
 
 
-def print_scores(rows: Iterable[Row], title: str = "strict entity scores in points") -> None:
-    """Print a leaderboard. If all rows have the same data set or annotation, it moves to the title."""
+def print_scores(
+    rows: Iterable[Row],
+    title: str = "strict entity scores in points",
+    optional: Sequence[str] = ("conlleval", "precision", "recall"),
+) -> None:
+    """Print scores as `print_table` does. If all rows have the same data set or annotation, it moves to the title."""
     rows = list(rows)
     same = {name: rows[0][name] for name in ("dataset", "gold") if len({row[name] for row in rows}) == 1}
     title += f"{', on ' if same else ''}{', '.join(dict.fromkeys(same.values()))}"
     shown = ({name: value for name, value in row.items() if name not in same} for row in rows)
-    print_table(shown, title=title, optional=("conlleval", "precision", "recall"))
+    print_table(shown, title=title, optional=optional)
 
 
 def print_leaderboard(rows: Sequence[Row]) -> None:

@@ -90,7 +90,8 @@ def show(config: "Config", run: RunId = None, *, labels: Labels = False, json: J
     print_leaderboard(summary.leaderboard(found.metrics))
     if labels:
         echo()
-        print_scores(summary.scores_by_label(found.metrics), "strict entity scores by type, in points")
+        title = "strict entity scores by type, in points"
+        print_scores(summary.scores_by_label(found.metrics), title, optional=("F1 from", "F1 to"))
     if found.speed:
         less = ("dtype", "device", "load s", "weights MB", "p90 ms")
         print_table(summary.speed_and_memory(found.speed, found.memory), title="one sentence at a time", optional=less)
