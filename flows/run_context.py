@@ -208,7 +208,7 @@ def _reason(error: BaseException, model: str = "") -> str:
 
 
 def _without_remedy(error: Exception) -> str:
-    """The problem that stops a report; the remedy of an invalid request does not fit a run that goes on."""
+    """The problem of a report; for an invalid request without the remedy, which does not fit the command of the run."""
     return f"{error.field}: {error.problem}" if isinstance(error, InputError) else _reason(error)
 
 
