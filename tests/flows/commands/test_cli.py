@@ -162,6 +162,11 @@ def test_an_unknown_choice_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.startswith("nerbench: Invalid value for '--format': 'xml' is not one of 'tables',")
 
 
+def test_a_number_out_of_range_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(["compare", "a", "b", "--margin", "-3"]) == 2
+    assert "greater than or equal to 0. See `nerbench compare --help`." in capsys.readouterr().err
+
+
 def test_a_planted_bug_exits_70_with_its_traceback(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
