@@ -117,30 +117,33 @@ def surplus(entries: Iterable[Entry], limits: Limits, now: datetime) -> list[Ent
 def local_models(cache: Path, now: datetime) -> list[Entry]:
     """The local copies of models, and files that belong to none. A file that two models share counts for the newer
     one."""
-    blobs = {_inode(path): path for path in _named(cache / "blobs", is_folder=False)}
+    blobs = _statuses(_named(cache / "blobs", is_folder=False))
+    snapshots = _statuses(_named(cache / "snapshots", is_folder=True))
+    blob_of = {_inode(status): path for path, status in blobs.items()}
     entries, counted = [], set[_Inode]()
-    for snapshot in sorted(_named(cache / "snapshots", is_folder=True), key=_used, reverse=True):
-        files = {_inode(path): path for path in snapshot.rglob("*") if path.is_file() and not path.is_symlink()}
-        own = files.keys() - counted
+    for snapshot in sorted(snapshots, key=lambda path: snapshots[path].st_mtime, reverse=True):
+        files = _statuses(path for path in snapshot.rglob("*") if path.is_file() and not path.is_symlink())
+        sizes = {_inode(status): status.st_size for status in files.values()}
+        own = sizes.keys() - counted
         counted |= own
         entries.append(
             Entry(
                 cache="models",
                 name=f"snapshots/{snapshot.name}",
-                bytes=sum(files[inode].stat().st_size for inode in own),
-                used=_used(snapshot),
+                bytes=sum(sizes[inode] for inode in own),
+                used=_used(snapshots[snapshot]),
                 in_use=_is_leased(lease_path(cache, snapshot.name)),
-                paths=tuple(str(blobs[inode]) for inode in sorted(files.keys() & blobs.keys())),
+                paths=tuple(str(blob_of[inode]) for inode in sorted(sizes.keys() & blob_of.keys())),
             )
         )
-    loose = [path for inode, path in blobs.items() if inode not in counted]
-    return entries + [_loose("models", cache, path, now) for path in loose]
+    loose = {path: status for path, status in blobs.items() if _inode(status) not in counted}
+    return entries + [_loose("models", cache, path, status, now) for path, status in loose.items()]
 
 
 def tokenized_corpora(cache: Path, now: datetime) -> list[Entry]:
     """The corpora that training tokenized."""
     found = _named(cache / "tokenized", is_folder=False, suffix=".arrow")
-    return [_loose("tokenized", cache, path, now) for path in found]
+    return [_loose("tokenized", cache, path, status, now) for path, status in _statuses(found).items()]
 
 
 def remove_local(cache: Path, entry: Entry) -> bool:
@@ -149,7 +152,7 @@ def remove_local(cache: Path, entry: Entry) -> bool:
     if not entry.name.startswith("snapshots/"):
         return _unlink_unused(target, entry.used)
     with _unleased(lease_path(cache, target.name)) as is_free:
-        if not is_free or not target.is_dir() or _used(target) != entry.used:
+        if not is_free or not target.is_dir() or _used(target.stat()) != entry.used:
             return False
         shutil.rmtree(target)
         for blob in map(Path, entry.paths):
@@ -220,26 +223,34 @@ def _named(folder: Path, *, is_folder: bool, suffix: str = "") -> list[Path]:
     ]
 
 
-def _loose(kind: str, cache: Path, path: Path, now: datetime) -> Entry:
-    used = _used(path)
+def _statuses(paths: Iterable[Path]) -> dict[Path, os.stat_result]:
+    """The status of each path, without those that another process has renamed or removed since they were listed."""
+    found = {}
+    for path in paths:
+        with suppress(FileNotFoundError):
+            found[path] = path.stat()
+    return found
+
+
+def _loose(kind: str, cache: Path, path: Path, status: os.stat_result, now: datetime) -> Entry:
+    used = _used(status)
     name = path.relative_to(cache).as_posix()
-    return Entry(kind, name, path.stat().st_size, used, now - used < GRACE, (str(path),))
+    return Entry(kind, name, status.st_size, used, now - used < GRACE, (str(path),))
 
 
 def _unlink_unused(path: Path, used: datetime) -> bool:
-    if not path.exists() or _used(path) != used:
+    if [_used(status) for status in _statuses([path]).values()] != [used]:
         return False
     path.unlink(missing_ok=True)
     return True
 
 
-def _inode(path: Path) -> _Inode:
-    found = path.stat()
-    return found.st_dev, found.st_ino
+def _inode(status: os.stat_result) -> _Inode:
+    return status.st_dev, status.st_ino
 
 
-def _used(path: Path) -> datetime:
-    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+def _used(status: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(status.st_mtime, UTC)
 
 
 def _is_leased(lease: Path) -> bool:

@@ -78,10 +78,17 @@ class FolderLoader(Loader):
     def fetch(self, ref: str) -> Path:
         root = open_root(ref)
         if not root.files():
-            raise ArtifactNotFoundError(f"model {ref!r}", "is not a folder with files", "check the path")
+            raise ArtifactNotFoundError(f"model {ref!r}", "is not a folder with files", _nearby_model(root.url))
         if "://" not in root.url:
             return Path(root.url)
         return local_copies.materialise(describe_folder(root.url, "model", Provenance()), downloading(root))
+
+
+def _nearby_model(folder: str) -> str:
+    """The remedy for a local folder without files: its newest subfolder with a model, such as a checkpoint."""
+    models = [config.parent for config in Path(folder).glob("*/config.json")]
+    newest = max(models, key=lambda model: model.stat().st_mtime, default=None)
+    return f"name the folder of a model, e.g. {newest}" if newest else "check the path"
 
 
 class HubLoader(Loader):

@@ -25,6 +25,8 @@ MAX_DIMENSIONS = 16
 MAX_SIZE = 1 << 62
 """Upper bound of a dimension or a position. No file has more, and products of long numbers take minutes."""
 _LENGTH_BYTES = 8
+_GIT_LFS = b"version "
+"""The first bytes of the text file that a clone without Git LFS has in place of a large file."""
 _BITS = {
     **dict.fromkeys(("F4",), 4),
     **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
@@ -58,7 +60,11 @@ def read_tensors(part: Part, size: int, where: str) -> list[Tensor]:
 
     Raises UnsafeArtifactError if the header is too long or does not match the file.
     """
-    length = int.from_bytes(part(0, _LENGTH_BYTES), "little")
+    beginning = part(0, _LENGTH_BYTES)
+    if beginning == _GIT_LFS:
+        problem = "is a pointer of Git LFS, not the weights"
+        raise UnsafeArtifactError(where, problem, "run `git lfs pull` in its repository, or download the file again")
+    length = int.from_bytes(beginning, "little")
     if length > MAX_HEADER_BYTES:
         raise _unsafe(where, f"has a header of {length} bytes, more than {MAX_HEADER_BYTES}")
     if not 2 <= length <= size - _LENGTH_BYTES:

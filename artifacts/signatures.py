@@ -108,8 +108,8 @@ def public_key(path: Path) -> str:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     try:
-        key = load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError) as error:
+        key = load_pem_public_key(_read(path))
+    except ValueError as error:
         raise _no_key(path, "public", "openssl pkey -in private.pem -pubout -out public.pem") from error
     if not isinstance(key, Ed25519PublicKey):
         raise _no_key(path, "public", "openssl pkey -in private.pem -pubout -out public.pem")
@@ -132,12 +132,19 @@ def _private_key(path: Path) -> "Ed25519PrivateKey":
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError):
+        key = load_pem_private_key(_read(path), password=None)
+    except (ValueError, TypeError):
         key = None  # without the original error, which might show a part of the file
     if not isinstance(key, Ed25519PrivateKey):
         raise _no_key(path, "private", "openssl genpkey -algorithm ed25519 -out private.pem")
     return key
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read ({error.strerror})", "name the file of a key") from error
 
 
 def _no_key(path: Path, kind: str, command: str) -> InputError:

@@ -10,7 +10,7 @@ _UNPRINTABLE = re.compile(
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # bidirectional controls
     "\u2028\u2029\ud800-\udfff]"  # further line separators; surrogates
 )
-_OURS = re.compile(r"(nerbench|flows|tasks|artifacts|prefect\.(flow|task)_runs)\b")
+_OURS = re.compile(r"(nerbench|prefect\.(flow|task)_runs)\b")
 
 
 def escaped(text: str) -> str:
@@ -22,7 +22,7 @@ class EscapedRecord(logging.LogRecord):
     """A log record of nerbench whose message is escaped, whatever formats it. Other libraries add colours to theirs."""
 
     def getMessage(self) -> str:
-        """The message."""
+        """The message; escaped if the record is from nerbench or from a Prefect run."""
         text = super().getMessage()
         return escaped(text) if _OURS.match(self.name) else text
 

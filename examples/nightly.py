@@ -10,7 +10,7 @@ import sys
 import nerbench
 
 
-def main(config: str) -> int:
+def main(config: str = "nerbench.yaml") -> int:
     """Run the benchmark of a configuration, and return the exit status."""
     try:
         results = nerbench.benchmark(config=config)

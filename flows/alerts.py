@@ -27,7 +27,7 @@ from nerbench.artifacts.secrets import url_credential
 Labels = dict[str, str | list[str]]
 WEBHOOK = "nerbench-alert"
 TAG, NIGHTLY_TAG = "nerbench", "nightly"
-"""The names of all deployments in `deployments/prefect.yaml`, and of those that must run every night."""
+"""The tags of all deployments in `deployments/prefect.yaml`, and of those that must run every night."""
 OVERDUE = timedelta(hours=26)
 """A nightly run is missing if no run has ended for this long: a day, and two hours for the run itself."""
 SILENT = timedelta(minutes=9)

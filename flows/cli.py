@@ -165,7 +165,10 @@ def _refuse_unforeseen(error: Exception | SystemExit) -> int:
         what = getattr(error, "filename", None) or "the output"
         return _refuse(f"{what} cannot be written: {os.strerror(number)}; make room on that disk", 1)
     if callable(message := getattr(error, "format_message", None)):  # typer keeps its usage errors to itself
-        return _refuse(f"{message()} See `nerbench --help`.", 2) if message() else 2
+        text = message().replace(": Value error, ", ": ")  # which pydantic adds
+        text += "." if text and text[-1] not in ".?" else ""
+        command = getattr(getattr(error, "ctx", None), "command_path", "nerbench")
+        return _refuse(f"{text} See `{command} --help`.", 2) if text else 2
     if problem := _in_settings(error):
         return _refuse(f"Prefect's settings: {problem}; correct the profile or the variable PREFECT_…", 2)
     print_error(redact("".join(traceback.format_exception(error)).rstrip()))

@@ -69,7 +69,9 @@ def show_progress(first: str = "working", *, live: bool = True) -> Iterator[None
 
 @contextmanager
 def _listening(names: tuple[str, ...], handler: logging.Handler) -> Iterator[None]:
+    """Within this context, only `handler` gets the messages of these loggers, from its level up."""
     loggers = [logging.getLogger(name) for name in names]
+    before = [(logger, logger.level, logger.propagate) for logger in loggers]
     for logger in loggers:
         logger.setLevel(handler.level)
         logger.addHandler(handler)
@@ -77,9 +79,10 @@ def _listening(names: tuple[str, ...], handler: logging.Handler) -> Iterator[Non
     try:
         yield
     finally:
-        for logger in loggers:
+        for logger, level, propagate in before:
             logger.removeHandler(handler)
-            logger.propagate = True
+            logger.setLevel(level)
+            logger.propagate = propagate
 
 
 class _Lines(logging.Handler):

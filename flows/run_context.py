@@ -16,6 +16,7 @@ from prefect.runtime import deployment, flow_run
 from nerbench.artifacts.cache_pruning import prune_after_run
 from nerbench.artifacts.errors import (
     InputError,
+    NerbenchError,
     Problems,
     RunFailedError,
     StoreUnreachableError,
@@ -202,7 +203,13 @@ def _reason(error: BaseException, model: str = "") -> str:
     """The message of an error, without the name of `model` at its beginning."""
     text = " ".join(str(error).split())
     text = text.removeprefix(f"model {model}: ").removeprefix(f"model {model!r}: ")
-    return text if isinstance(error, InputError | RunFailedError) else f"{type(error).__name__}: {text}"
+    is_explained = isinstance(error, InputError | RunFailedError) or type(error) is NerbenchError
+    return text if is_explained else f"{type(error).__name__}: {text}"
+
+
+def _without_remedy(error: Exception) -> str:
+    """The problem of a report; for an invalid request without the remedy, which does not fit the command of the run."""
+    return f"{error.field}: {error.problem}" if isinstance(error, InputError) else _reason(error)
 
 
 @contextmanager
@@ -262,7 +269,7 @@ def _write(config: Config) -> dict[str, str]:
             announced = tasks.write_report(current_run(config.results), config)
         tasks.show_report(announced)
     except Exception as error:
-        log.warning("there is no report of this run: %s", " ".join(f"{type(error).__name__}: {error}".split()))
+        log.warning("there is no report of this run: %s", _without_remedy(error))
         return {}
     for problem in problems.values():
         log.warning("left out of the report: %s", problem)

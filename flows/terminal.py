@@ -5,7 +5,6 @@ names and texts. A table as wide as the terminal cuts long cells; in a pipe, it 
 """
 
 import json
-import shutil
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
@@ -101,13 +100,17 @@ def print_table(rows: Iterable[Row], *, title: str | None = None, optional: Sequ
         screen.print(_block(row, names))
 
 
-def print_scores(rows: Iterable[Row], title: str = "strict entity scores in points") -> None:
-    """Print a leaderboard. If all rows have the same data set or annotation, it moves to the title."""
+def print_scores(
+    rows: Iterable[Row],
+    title: str = "strict entity scores in points",
+    optional: Sequence[str] = ("conlleval", "precision", "recall"),
+) -> None:
+    """Print scores as `print_table` does. If all rows have the same data set or annotation, it moves to the title."""
     rows = list(rows)
     same = {name: rows[0][name] for name in ("dataset", "gold") if len({row[name] for row in rows}) == 1}
     title += f"{', on ' if same else ''}{', '.join(dict.fromkeys(same.values()))}"
     shown = ({name: value for name, value in row.items() if name not in same} for row in rows)
-    print_table(shown, title=title, optional=("conlleval", "precision", "recall"))
+    print_table(shown, title=title, optional=optional)
 
 
 def print_leaderboard(rows: Sequence[Row]) -> None:
@@ -185,11 +188,6 @@ def console() -> "Console":
     """The console at stdout. If stdout is not a terminal, the width cuts nothing. Colours follow NO_COLOR and TERM."""
     screen = Console()
     return escaping(screen if screen.is_terminal else Console(width=max(screen.width, PIPE_WIDTH)))
-
-
-def text_width() -> int | None:
-    """Columns of the terminal for a paragraph; None if there is no terminal, so that grep finds whole paragraphs."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 class _Lines:

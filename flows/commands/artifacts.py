@@ -272,9 +272,7 @@ def verify(config: "Config", reference: Reference, *, key: PublicKey = None, jso
         if json:
             print_json(verification.model_dump(mode="json"))
             continue
-        echo(
-            f"{verification.artifact_id[:12]}: {'ok' if verification.ok else 'NOT INTACT'}, {verification.files} files"
-        )
+        echo(f"{verification.artifact_id[:12]}: {'ok' if verification.ok else 'FAILED'}, {verification.files} files")
         for problem in verification.problems:
             echo(f"  {problem}")
     if not all(verification.ok for verification in found):

@@ -144,9 +144,9 @@ def _label_rows(splits: Sequence["SplitFacts"]) -> Iterator[Row]:
         row: Row = {"label": first.label}
         for split in splits:
             label = split.labels[position]
-            row |= {split.split: label.entities, f"{split.split} %": round(100 * label.share, 1)}
+            row |= {split.split: label.entities, f"{split.split} %": 100 * label.share}
             if label.seen is not None:
-                row[f"{split.split} seen %"] = round(100 * label.seen / label.entities, 1) if label.entities else None
+                row[f"{split.split} seen %"] = 100 * label.seen / label.entities if label.entities else None
         yield row
 
 

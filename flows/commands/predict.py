@@ -176,7 +176,8 @@ def _with_progress(found: "Iterator[TaggedSentence]", n_bytes: int | None) -> "I
         elapsed = max(time.monotonic() - started, 1e-9)
         share = min(1.0, done / n_bytes) if n_bytes else 0.0
         left = f", {clock(elapsed * (1 - share) / share)} left" if share else ""
-        log.info("tagging: %d sentences, %.0f words per second%s", n_sentences, n_words / elapsed, left)
+        sentences = f"{n_sentences} sentence{'' if n_sentences == 1 else 's'}"
+        log.info("tagging: %s, %.0f words per second%s", sentences, n_words / elapsed, left)
 
     log_sometimes = at_most_every(EVERY_S, log_progress)
     for number, tagged in enumerate(found, start=1):

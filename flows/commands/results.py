@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nerbench.flows.commands.options import Json, configured
-from nerbench.flows.terminal import echo, print_custom, print_json, print_leaderboard, print_note, print_table
+from nerbench.flows.terminal import (
+    echo,
+    print_custom,
+    print_json,
+    print_leaderboard,
+    print_note,
+    print_scores,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
@@ -16,6 +24,10 @@ app = typer.Typer(help="Show, compact, export and query the result tables.", no_
 
 RunId = Annotated[
     str | None, typer.Option("--run", metavar="RUN_ID", help="The id of the run. Default: the newest complete one.")
+]
+Labels = Annotated[
+    bool,
+    typer.Option("--labels", help="Show precision, recall, F1 and its interval for each entity type and average."),
 ]
 Bundle = Annotated[
     Path | None,
@@ -67,18 +79,22 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file
 
 @app.command()
 @configured()
-def show(config: "Config", run: RunId = None, json: Json = False) -> None:
+def show(config: "Config", run: RunId = None, *, labels: Labels = False, json: Json = False) -> None:
     """Show the scores, speed and memory of a run, and what your benchmark functions returned."""
-    from nerbench.tasks.results.summary import LEADERBOARD_FILTERS, leaderboard, read_run, speed_and_memory
+    from nerbench.tasks.results import summary
 
-    found = read_run(config.results, run, () if json else LEADERBOARD_FILTERS)
+    found = summary.read_run(config.results, run, () if json else summary.LEADERBOARD_FILTERS)
     if json:
         print_json(found._asdict())
         return
-    print_leaderboard(leaderboard(found.metrics))
+    print_leaderboard(summary.leaderboard(found.metrics))
+    if labels:
+        echo()
+        title = "strict entity scores by type, in points"
+        print_scores(summary.scores_by_label(found.metrics), title, optional=("F1 from", "F1 to"))
     if found.speed:
         less = ("dtype", "device", "load s", "weights MB", "p90 ms")
-        print_table(speed_and_memory(found.speed, found.memory), title="one sentence at a time", optional=less)
+        print_table(summary.speed_and_memory(found.speed, found.memory), title="one sentence at a time", optional=less)
     if found.custom:
         print_custom(found.custom)
     print_note(f"run {found.run_id}")

@@ -126,7 +126,7 @@ class Comparison:
     def compared(self) -> str:
         """The meaning of a difference."""
         if self.frozen:
-            return "one model with the same settings in two runs: every flip is real, and intervals play no part"
+            return "one model with the same settings in both runs: every flip is a real change, not sampling noise"
         if self.is_one_model:
             return "one model with other settings, or in runs whose settings are unknown"
         return "this compares two artifacts, not two recipes: one recipe with two seeds can differ by more"
@@ -231,7 +231,7 @@ def _deltas(pair: ComparedRuns, config: Config, query: Query) -> _Deltas:
     rows = deltas(base, candidate, seed=seed, confidence=query.confidence)
     about = {"dataset": pair.dataset, "gold": pair.gold, "confidence": query.confidence}
     apart = ", ".join(slices_apart(base, candidate))
-    problem = f"{pair.dataset} against {pair.gold}: only one side has the slice, or other entities in it: {apart}"
+    problem = f"{pair.dataset} against {pair.gold}: left out, because these slices differ between the models: {apart}"
     return _Deltas([about | row for row in rows], [problem] if apart else [])
 
 

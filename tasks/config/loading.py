@@ -255,7 +255,6 @@ def _absolute_path(text: str) -> str:
 
 
 def _check_files(config: Config, needs: Collection[str]) -> None:
-
     for at, file in _named_files(config):
         if at[0] in needs and "://" not in file and not is_demo_file(file) and not Path(file).is_file():
             problem = f"{file} is a folder" if Path(file).is_dir() else f"there is no file {file}"

@@ -56,7 +56,8 @@ def first_problem(error: ValidationError, data: Any) -> ConfigError:
     explained = [_explain(problem, at, data) for problem, place in zip(problems, places, strict=True) if place == at]
     fields = {place for place in places if place != at[: len(place)]}
     more = f" (and {len(fields)} more)" if fields else ""
-    remedies = ", or ".join(dict.fromkeys(remedy for _, remedy in explained))
+    first, *others = dict.fromkeys(remedy for _, remedy in explained)
+    remedies = ", or ".join([first, *(other.removeprefix("give one of ") for other in others)])
     field, separator, rest = explained[0][0].partition(": ")
     if not at and separator:  # a rule over several sections names the field itself
         return ConfigError(field, rest, f"{remedies}{more}")

@@ -21,21 +21,25 @@ def read_text(path: Path) -> str:
         # O_NONBLOCK: opening a pipe does not wait for its writer.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise ConfigError("-c", f"{path} is not a regular file", "name a file, e.g. nerbench.yaml")
+                raise ConfigError("configuration", f"{path} is not a regular file", "name a file, e.g. nerbench.yaml")
             data = stream.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
-            raise ConfigError("-c", f"{path} has more than {MAX_BYTES} bytes", "write a shorter configuration")
+            raise ConfigError(
+                "configuration", f"{path} has more than {MAX_BYTES} bytes", "write a shorter configuration"
+            )
         return data.decode()
     except FileNotFoundError:
         raise ConfigError(
-            "-c", f"there is no file {path}", "check the path, or leave it out for the demonstration"
+            "configuration", f"there is no file {path}", "check the path, or leave it out for the demonstration"
         ) from None
     except IsADirectoryError:
-        raise ConfigError("-c", f"{path} is a folder", "name a file in it, e.g. nerbench.yaml") from None
+        raise ConfigError("configuration", f"{path} is a folder", "name a file in it, e.g. nerbench.yaml") from None
     except UnicodeDecodeError:
-        raise ConfigError("-c", f"{path} is not UTF-8 text", "save it as UTF-8") from None
+        raise ConfigError("configuration", f"{path} is not UTF-8 text", "save it as UTF-8") from None
     except (OSError, ValueError) as error:
-        raise ConfigError("-c", f"{path} cannot be read ({error})", "check the path and its permissions") from None
+        raise ConfigError(
+            "configuration", f"{path} cannot be read ({error})", "check the path and its permissions"
+        ) from None
 
 
 def parse_mapping(text: str, name: str) -> dict[str, Any]:

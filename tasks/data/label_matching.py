@@ -128,9 +128,10 @@ def _check_types(model: str, its: set[str], corpus: set[str]) -> None:
         mapping = ", ".join(f"{kind}: {name}" for kind, name in alike.items())
         remedies.append(f"write label_map: {{{mapping}}} below benchmark if they mean the same")
     if others:
+        free = sorted(corpus - its - {*alike.values()})
+        example = f" (e.g. {{{others[0]}: {free[0]}}})" if free else ""
         remedies.append(
-            f"rename {_listed(others)} in benchmark.label_map (e.g. {{{others[0]}: {min(corpus, default='PER')}}}) "
-            "or list them in benchmark.ignore_labels"
+            f"list {_listed(others)} in benchmark.ignore_labels, or rename them in benchmark.label_map{example}"
         )
     problem = f"its types are {_listed(sorted(its))}, the corpus's are {_listed(sorted(corpus))}"
     raise LabelError(f"model {model}", problem, "; ".join(remedies))

@@ -154,7 +154,8 @@ def _decoded(path: str, file: IO[bytes], encoding: str) -> Iterator[str]:
             newlines = error.object.count(b"\n", 0, error.start)
             place = f"{path}:{line + newlines}"
             wrong = f"the byte 0x{error.object[error.start]:02x} at offset {offset - pending + error.start}"
-            remedy = "declare the file's `encoding`, e.g. latin-1"
+            is_utf16 = not offset and error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+            remedy = f"declare the file's `encoding`, {'which seems to be utf-16' if is_utf16 else 'e.g. latin-1'}"
             raise CorpusError(place, f"{wrong} is not {encoding}", remedy) from error
         yield text if offset else text.removeprefix("\ufeff")
         line, offset = line + text.count("\n"), offset + len(block)

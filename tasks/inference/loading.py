@@ -6,7 +6,7 @@ configuration before it is allocated, and may hardly exceed that of its weight f
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -297,10 +297,16 @@ def _check_weights(loading: Mapping[str, Any], name: str) -> tuple[str, ...]:
     unexpected = sorted(loading["unexpected_keys"])
     for problem, keys in (
         ("lacks weights", sorted(loading["missing_keys"])),
-        ("has weights of another shape", sorted(key for key, *_ in loading["mismatched_keys"])),
+        ("has weights of another shape than its config.json describes", _mismatched(loading["mismatched_keys"])),
         ("has weights that its architecture does not use", [k for k in unexpected if not HARMLESS_KEYS.search(k)]),
     ):
         if keys:
             shown = ", ".join([*keys[:3], "…"] if len(keys) > 3 else keys)
-            raise CorruptArtifactError(f"model {name}: {problem} ({shown})")
+            remedy = "save model and configuration again with save_pretrained"
+            raise CorruptArtifactError(f"model {name}: {problem} ({shown}); {remedy}")
     return tuple(unexpected)
+
+
+def _mismatched(keys: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> list[str]:
+    """Each weight with its shape in the file and the one that the configuration describes."""
+    return sorted(f"{key}: {' × '.join(map(str, held))} for {' × '.join(map(str, built))}" for key, held, built in keys)

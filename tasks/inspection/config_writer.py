@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from nerbench.tasks.config import DatasetConfig
 from nerbench.tasks.inspection.facts import DatasetFacts
+from nerbench.tasks.inspection.notes import counted
 
 _TEXT = """\
 # Written by `nerbench init`. `nerbench run` trains, saves and benchmarks; {commands}
@@ -162,7 +163,7 @@ def _layout(dataset: DatasetConfig, facts: DatasetFacts) -> str:
 
 
 def _found(facts: DatasetFacts) -> str:
-    sizes = ", ".join(f"{split.sentences} sentences of {split.split}" for split in facts.splits)
+    sizes = ", ".join(f"{counted(split.sentences, 'sentence')} of {split.split}" for split in facts.splits)
     return f"{sizes}; {', '.join(facts.types) or 'no entity'}".replace("\n", " ")
 
 

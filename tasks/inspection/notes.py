@@ -12,6 +12,8 @@ FEW_FOR_GATE = 3_000
 (docs/how-to/gate.md)."""
 RARE = 0.01
 """A type with a smaller share of the entities is rare."""
+LONG = 100
+"""Median number of words of a split's sentences above which its file probably lacks boundaries of sentences."""
 SHARED = 0.01
 """Minimum share of a split's sentences in an earlier split that is reported."""
 
@@ -37,6 +39,10 @@ def _notes(facts: DatasetFacts) -> Iterator[str]:
             yield f"{split.split}: {counted(split.dropped_spans, 'span')} left out by `flatten`"
     if not facts.types:
         yield "there are no entities"
+    for split in facts.splits:
+        if split.lengths.median > LONG:
+            long = f"the median sentence has {split.lengths.median} words"
+            yield f"{split.split}: {long}; check that the file separates sentences, in CoNLL by a blank line"
     yield from _missing_splits(facts)
     for split in facts.splits:
         yield from _labels(split, facts)

@@ -177,7 +177,7 @@ def _folders(groups: Sequence[Group]) -> dict[str, str]:
 
 def _progress_text(measured: Measured) -> str:
     group, cell = measured.group, measured.cell
-    length = "real lengths" if cell.sequence_length is None else f"{cell.sequence_length} pieces"
+    length = "real lengths" if cell.sequence_length is None else f"{cell.sequence_length} tokens"
     return f"{group.subject.name} {group.backend} {group.precision} {group.workload}, {cell.batch_size} × {length}"
 
 

@@ -94,7 +94,7 @@ def _configuration(run: SelectedRun) -> str:
 
 def _called(name: str) -> str:
     names = {"code_commit": "code", "ram_bytes": "memory", "cpu": "processor", "cpu_flags": "processor flags"}
-    return names.get(name) or (name.removesuffix("_s") if name.endswith("_s") else name)
+    return names.get(name, name.removesuffix("_s"))
 
 
 def _value(name: str, value: Any) -> str:

@@ -29,12 +29,39 @@ def leaderboard(metrics: Iterable[Row]) -> list[Row]:
                 (row["artifact_id"], row["dataset"], row["gold"]),
                 {"model": row["model"], "dataset": row["dataset"], "gold": row["gold"]},
             )
-            entry[name] = round(100 * row["value"], 2)
+            entry[name] = _points(row["value"])
 
     def order(entry: Row) -> tuple[str, bool, str, float]:
         return entry["dataset"], entry["gold"] != entry["dataset"], entry["gold"], -entry.get("F1", 0.0)
 
     return sorted(found.values(), key=order)
+
+
+def scores_by_label(metrics: Iterable[Row]) -> list[Row]:
+    """One row per model, data set, annotation and entity type, and one per average over the types, which come last.
+
+    Each row has strict scores in points, the confidence interval of F1, and the number of annotated entities.
+    """
+    names = {"precision": "precision", "recall": "recall", "f1": "F1"}
+    found: dict[tuple[str | bool, ...], Row] = {}
+    for row in metrics:
+        if (row["level"], row["slice"], row["mode"]) != ("entity", EVERYTHING, "strict") or row["metric"] not in names:
+            continue
+        is_average = row["label"] == OVERALL
+        label = f"{row['average']} average" if is_average else row["label"]
+        place = (row["dataset"], row["gold"] != row["dataset"], row["gold"], row["model"], row["artifact_id"])
+        entry = found.setdefault(
+            (*place, is_average, label), {name: row[name] for name in ("model", "dataset", "gold")} | {"label": label}
+        )
+        entry[names[row["metric"]]] = _points(row["value"])
+        if row["metric"] == "f1":
+            entry |= {"F1 from": _points(row["ci_low"]), "F1 to": _points(row["ci_high"]), "entities": row["support"]}
+    ordered = sorted(found, key=lambda key: key[:6])
+    return [found[key] for key in ordered]
+
+
+def _points(share: float | None) -> float | None:
+    return None if share is None else round(100 * share, 2)
 
 
 def gold_differences(leaders: Sequence[Row]) -> list[Row]:

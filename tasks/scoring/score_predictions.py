@@ -210,7 +210,8 @@ def count_predictions(results: str, named: NamedPredictions, config: Config) -> 
     artifact, corpus, _ = named.evaluated
     if named.unmapped:
         missed = ", ".join(named.unmapped)
-        log.warning("%s: no label of it is %s of %s, which counts as missed", artifact.name, missed, corpus.gold_name)
+        text = "%s: has no label for %s of %s; these entities count as missed"
+        log.warning(text, artifact.name, missed, corpus.gold_name)
     slices = Slices([], {})
     if not corpus.perturbation:
         training = find_training(load_manifest(artifact).provenance.corpora, config.datasets)

@@ -6,7 +6,7 @@ sentence again. Offsets count characters of the words joined by blanks.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.tasks.data.corpus import Corpus
@@ -16,7 +16,6 @@ from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.suspects.wording import in_words
 
 Tool = Literal["doccano", "label-studio", "prodigy"]
-TOOLS: tuple[Tool, ...] = get_args(Tool)
 Plain = dict[str, Any]
 
 

@@ -40,7 +40,7 @@ def _entities(row: Row, side: str) -> str:
 def evidence(row: Row) -> str:
     """The models that predict the proposal, and how its strings are annotated elsewhere.
 
-    `1 of 2 models predicts it: tiny (seed 3) 0.91; in train 12 as proposed and 0 as here`
+    `1 of 2 models predicts it: tiny (seed 3) 0.91; in train: 12 as proposed, 0 as here`
     """
     agreeing = [
         (model, seed, confidence)
@@ -59,5 +59,5 @@ def evidence(row: Row) -> str:
     for scope, where in (("document", "in the document"), ("split", "in other documents"), ("train", "in train")):
         as_gold, as_proposed = row[f"{scope}_gold"], row[f"{scope}_proposed"]
         if as_gold or as_proposed:
-            parts.append(f"{where} {as_proposed} as proposed and {as_gold} as here")
+            parts.append(f"{where}: {as_proposed} as proposed, {as_gold} as here")
     return "; ".join(parts)

@@ -28,13 +28,13 @@ KEYS = {
     "data_seed": "seed",
 }
 """Fields of TrainingArguments that a key of the model sets."""
-_BATCHES = "batches are made by batch_tokens, of similar lengths"
+_BATCHES = "`batch_tokens` sets the size of batches, which hold examples of similar lengths"
 _IN_MEMORY = "the examples are in memory"
 _WORK = "checkpoints are in the working folder, from which an interrupted training resumes"
-_VALIDATION = "the validation split is scored by whole entities in one piece"
+_VALIDATION = "the validation split is always scored as a whole, by entities"
 WITHOUT_EFFECT = {
     **dict.fromkeys(("auto_find_batch_size", "train_sampling_strategy", "length_column_name"), _BATCHES),
-    **dict.fromkeys(("remove_unused_columns", "label_names"), "the examples hold what the model takes"),
+    **dict.fromkeys(("remove_unused_columns", "label_names"), "the examples contain only the inputs of the model"),
     **dict.fromkeys(("output_dir", "resume_from_checkpoint", "restore_callback_states_from_checkpoint"), _WORK),
     **dict.fromkeys(("do_train", "do_eval", "do_predict"), "a model is always trained and validated"),
     **dict.fromkeys(
@@ -44,7 +44,7 @@ WITHOUT_EFFECT = {
     **dict.fromkeys(("include_for_metrics", "prediction_loss_only", "bf16_full_eval", "fp16_full_eval"), _VALIDATION),
     "label_smoothing_factor": "the loss is the sum over the words of a step",
     "disable_tqdm": "progress is shown by nerbench",
-    "hub_token": "a configuration holds no token; log in by `hf auth login`",
+    "hub_token": "a configuration contains no token; log in with `hf auth login`",
 }
 """Fields of TrainingArguments that have no effect here, with the reason."""
 

@@ -153,6 +153,14 @@ def test_a_pickle_is_never_opened(make_model: MakeModel, tmp_path: Path) -> None
     assert not (tmp_path / "boom").exists()
 
 
+def test_a_pointer_of_git_lfs_is_named(make_model: MakeModel) -> None:
+    folder = make_model()
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    (folder / "model.safetensors").write_text(pointer)
+    with pytest.raises(UnsafeArtifactError, match=r"model\.safetensors: is a pointer of Git LFS, .*git lfs pull"):
+        describe_folder(folder, "toy", Provenance())
+
+
 def test_a_pickle_under_a_good_digest_is_never_opened(
     store: Store, ref: ArtifactRef, root: Root, tmp_path: Path
 ) -> None:

@@ -5,14 +5,16 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_models import MakeModel
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nerbench.artifacts import cache_pruning as pruning
 from nerbench.artifacts import local_copies as copies
-from nerbench.artifacts.cache_pruning import Entry, Limits, local_models, remove_local, surplus
+from nerbench.artifacts.cache_pruning import Entry, Limits, local_models, remove_local, surplus, tokenized_corpora
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
 from nerbench.artifacts.store import Store
 
@@ -87,6 +89,16 @@ def test_the_older_copy_is_removed_with_its_unshared_blobs(store: Store, make_mo
     assert sum(path.parent.name == refs[1].model_sha256 for path in left) == 3
     assert sum(path.parent.name == "blobs" for path in left) == 3, "the shared configuration stays"
     assert (store.materialise(refs[0]) / "model.safetensors").exists(), "it is fetched again"
+
+
+def test_what_vanishes_after_the_listing_is_left_out(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = pruning._named
+
+    def with_a_removed_file(folder: Path, **options: Any) -> list[Path]:
+        return [*listed(folder, **options), folder / f"{'0' * 64}.arrow"]
+
+    monkeypatch.setattr(pruning, "_named", with_a_removed_file)
+    assert local_models(cache, NOW) == tokenized_corpora(cache, NOW) == []
 
 
 @pytest.mark.usefixtures("unleased")

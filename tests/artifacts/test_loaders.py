@@ -181,6 +181,15 @@ def test_a_folder_is_fetched_whole_from_every_store(root: Root, make_model: Make
         loaders.fetch(f"{root.url}/runs/none")
 
 
+def test_a_folder_of_checkpoints_suggests_the_newest(tmp_path: Path) -> None:
+    for number, name in enumerate(("checkpoint-9", "checkpoint-10")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").touch()
+        os.utime(tmp_path / name, (number, number))
+    with pytest.raises(ArtifactNotFoundError, match=r"name the folder of a model, e\.g\. \S*/checkpoint-10$"):
+        loaders.fetch(str(tmp_path))
+
+
 def test_loaders_are_recognised_by_their_methods() -> None:
     class Duck:
         def fetch(self, ref: str) -> Path:

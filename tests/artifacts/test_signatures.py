@@ -106,10 +106,13 @@ def test_only_ed25519_keys_are_taken(ref: ArtifactRef, root: Root, alice: Pair, 
     curve = tmp_path / "curve.pem"
     other = generate_private_key(SECP256R1())
     curve.write_bytes(other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    for path in (curve, alice[1], tmp_path / "missing.pem"):
+    for path in (curve, alice[1]):
         with pytest.raises(InputError, match="not an Ed25519 private key") as refused:
             sign(root, ref, path)
         assert refused.value.__cause__ is None
-    for path in (curve, alice[0], tmp_path / "missing.pem"):
+    for path in (curve, alice[0]):
         with pytest.raises(InputError, match="not an Ed25519 public key"):
             public_key(path)
+    for read in (public_key, lambda path: sign(root, ref, path)):
+        with pytest.raises(InputError, match=r"missing\.pem: cannot be read \(No such file or directory\)"):
+            read(tmp_path / "missing.pem")

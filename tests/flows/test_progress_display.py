@@ -21,3 +21,15 @@ def test_quiet_commands_show_no_warning(capsys: pytest.CaptureFixture[str], requ
     with show_progress():
         logging.getLogger("nerbench.flows.some_module").warning("mlflow: no answer")
     assert capsys.readouterr().err == ""
+
+
+def test_loggers_are_afterwards_as_they_were(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("nerbench.tasks")
+    caplog.set_level(logging.DEBUG, "nerbench.tasks")
+    with show_progress(), show_progress():
+        assert (logger.level, logger.propagate) == (logging.WARNING, False)
+    assert (logger.level, logger.propagate) == (logging.DEBUG, True)
+    with show_progress():
+        with show_progress():
+            pass
+        assert not logger.propagate, "the outer context still shows the messages"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nerbench.artifacts.errors import RunFailedError
+from nerbench.artifacts.errors import InputError, RunFailedError
 from nerbench.artifacts.tables.tables import read_results
 from nerbench.flows.cli import status_of
 from nerbench.tasks.config import Config
@@ -57,7 +57,16 @@ def test_a_failed_gate_has_a_report_that_prefect_shows(
     assert newest_shown("nerbench-report-page") == f"[the whole report](file://{path})"
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ZeroDivisionError("no page"), "ZeroDivisionError: no page"),
+        (InputError("run 'x'", "has no scores", "choose among y"), "run 'x': has no scores"),
+    ],
+)
 def test_a_report_that_cannot_be_written_does_not_fail_the_run(
+    error: Exception,
+    reason: str,
     config: Config,
     finished: dict[str, Any],
     tmp_path: Path,
@@ -65,13 +74,13 @@ def test_a_report_that_cannot_be_written_does_not_fail_the_run(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def fail(*_: Any) -> None:
-        raise ZeroDivisionError("no page")
+        raise error
 
     monkeypatch.setattr("nerbench.tasks.report.report.render", fail)
     elsewhere = fresh(config, tmp_path)
     summary = benchmark(elsewhere)
     assert "report" not in summary
-    assert "there is no report of this run: ZeroDivisionError: no page" in caplog.messages
+    assert f"there is no report of this run: {reason}" in caplog.messages
     assert read_results(elsewhere.results, "runs")["outcome"].to_pylist() == ["ok"]
     assert not (Path(elsewhere.results) / "reports").exists()
 

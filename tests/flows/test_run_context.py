@@ -10,7 +10,13 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import TerminationSignal
 from prefect.states import State
 
-from nerbench.artifacts.errors import CorruptArtifactError, InputError, RunFailedError, StoreUnreachableError
+from nerbench.artifacts.errors import (
+    CorruptArtifactError,
+    InputError,
+    NerbenchError,
+    RunFailedError,
+    StoreUnreachableError,
+)
 from nerbench.flows.commands.run import print_summary
 from nerbench.flows.request import returned
 from nerbench.flows.run_context import RunRecorder, recorded
@@ -59,6 +65,7 @@ def test_results_written_before_a_failure_are_recorded(errors: tuple[Exception, 
 def test_a_failure_names_its_model_once(field: str) -> None:
     assert failed(InputError(field, "fails", "correct it")).failed == ["m0: fails; correct it"]
     assert failed(CorruptArtifactError(f"{field}: lacks weights")).failed == ["m0: CorruptArtifactError: lacks weights"]
+    assert failed(NerbenchError(f"{field}: no room; make some")).failed == ["m0: no room; make some"]
 
 
 PanicException = type("PanicException", (BaseException,), {})

@@ -52,6 +52,8 @@ def test_results_show_reads_the_newest_run(
     printed = json.loads(capsys.readouterr().out)
     assert printed["run_id"] == finished["run_id"]
     assert len(printed["metrics"]) == len(finished["metrics"])
+    assert status_of(["results", "show", "-c", config_file, "--run", finished["run_id"], "--labels"]) == 0
+    assert "micro average" in capsys.readouterr().out
 
 
 @pytest.mark.e2e
@@ -152,6 +154,17 @@ def test_a_wrong_option_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed.out == ""
     assert printed.err.count("\n") == 1
     assert "--nope" in printed.err
+    assert "See `nerbench benchmark --help`." in printed.err
+
+
+def test_an_unknown_choice_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(["results", "export", "--format", "xml"]) == 2
+    assert capsys.readouterr().err.startswith("nerbench: Invalid value for '--format': 'xml' is not one of 'tables',")
+
+
+def test_a_number_out_of_range_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(["compare", "a", "b", "--margin", "-3"]) == 2
+    assert "greater than or equal to 0. See `nerbench compare --help`." in capsys.readouterr().err
 
 
 def test_a_planted_bug_exits_70_with_its_traceback(

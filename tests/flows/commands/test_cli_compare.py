@@ -118,7 +118,7 @@ def test_an_unchanged_model(changed: bool, status: int, capsys: pytest.CaptureFi
     scored(2, BETTER if changed else WORSE, version=1)
     assert compare() == status
     printed = capsys.readouterr().out
-    assert "one model with the same settings in two runs: every flip is real, and intervals play no part" in printed
+    assert "one model with the same settings in both runs: every flip is a real change, not sampling noise" in printed
     assert ("one model with the same settings predicts differently on own, so any flip is real" in printed) == changed
     assert "recipes" not in printed
 

@@ -217,6 +217,7 @@ def test_inspection_as_text(folder: Path, tiny_model_folder: Path, capsys: pytes
     for title in ("splits", "entities; seen", "sentences that also occur in another split", "tokens"):
         assert f"\n{title}" in out
     assert "invalid tags" not in out
+    assert "22.22" in out
 
 
 def test_faults_are_shown_and_do_not_fail(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

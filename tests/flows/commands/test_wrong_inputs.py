@@ -78,7 +78,9 @@ CONFIGURATIONS = {
     "unknown label": Row({"benchmark.labels": ["PRE"]}, ("benchmark.labels", "PRE", "PER")),
     "unknown format": Row({"datasets.0.format": "xml"}, ("datasets[0].format", "'xml'", "conll")),
     "no files": Row({"datasets.0.files": {}}, ("datasets[0]", "files")),
-    "unknown split of files": Row({"datasets.0.files.dev": "x"}, ("datasets[0].files", "dev", "validation")),
+    "unknown split of files": Row(
+        {"datasets.0.files.dev": "x"}, ("datasets[0].files", "dev", "validation or test, or all")
+    ),
     "missing file": Row({"datasets.0.files.test": "nowhere.txt"}, ("datasets[0].files.test", "nowhere.txt")),
     "no train split": Row({"datasets.0.files": {"test": "{own}"}}, ("train", "files")),
     "the same name twice": Row({"models": [{"name": "a", "base": "b/c"}] * 2}, ("models", "a", "twice")),
@@ -187,7 +189,7 @@ CORPORA = {
 COMMANDS = {
     "unknown command": Row({}, ("bench",), ("bench",)),
     "unknown option": Row({}, ("--fast",), ("run", "--fast")),
-    "missing configuration": Row({}, ("-c", "nowhere.yaml"), ("run", "-c", "nowhere.yaml")),
+    "missing configuration": Row({}, ("configuration", "nowhere.yaml"), ("run", "-c", "nowhere.yaml")),
     "an override that is none": Row({}, ("--set", "epochs"), ("run", "--set", "epochs")),
     "an override of nothing": Row({}, ("models.7.epochs", "7"), ("run", "--set", "models.7.epochs=1")),
     "unknown model": Row({}, ("'nobody'", "store"), ("benchmark", "nobody")),

@@ -203,7 +203,7 @@ def test_slices_of_other_entities_are_reported(tmp_path: Path) -> None:
     assert compare("tagger#night-1", "tagger#night-2", config, Query()).reasons == ()
     mine = config.model_copy(update={"slices": (config.slices[0].model_copy(update={"where": "pred_tag == 'B-PER'"}),)})
     found = compare("tagger#night-1", "tagger#night-2", mine, Query())
-    assert found.reasons == ("own against own: only one side has the slice, or other entities in it: unsure",)
+    assert found.reasons == ("own against own: left out, because these slices differ between the models: unsure",)
     assert found.verdict == "improvement"
 
 

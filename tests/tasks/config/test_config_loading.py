@@ -315,7 +315,7 @@ def test_a_mistake_is_one_line_with_field_problem_and_remedy(wrong: Wrong, folde
 )
 def test_a_file_that_cannot_be_read_is_one_line(make: Callable[[Path], object], says: str) -> None:
     make(Path("own.yaml"))
-    with pytest.raises(ConfigError, match=f"^-c: .*{says}"):
+    with pytest.raises(ConfigError, match=f"^configuration: .*{says}"):
         load_config(Path("own.yaml"))
 
 

@@ -122,6 +122,7 @@ def test_urls() -> None:
         ("A O\nB S-X\n", {"scheme": "iob2"}, 2, "neither O nor one of B-TYPE, I-TYPE of the declared scheme iob2"),
         (f"{'x' * 200} B\n", {}, 1, f"of the word '{'x' * 79}…' is neither"),
         (b"A O\n\nK\xf6ln B-LOC\n", {}, 3, "the byte 0xf6 at offset 6 is not utf-8; declare the file's `encoding`"),
+        ("A O\n".encode("utf-16"), {}, 1, "declare the file's `encoding`, which seems to be utf-16"),
         ("A O\n", {"columns": {"tags": "ner"}}, 1, "there is no `# global.columns =` header"),
         ("# global.columns = FORM NER\nA\tO\n", {"columns": {"tags": "ner"}}, 1, "columns.tags can be FORM, NER"),
     ],

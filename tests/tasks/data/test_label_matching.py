@@ -79,17 +79,17 @@ def test_a_model_without_label_names_can_be_given_names() -> None:
         (
             [*CONLL, "B-DATE"],
             {"PER", "LOC"},
-            "model tagger: its types are DATE, LOC, PER, the corpus's are LOC, PER; rename DATE in "
-            "benchmark.label_map (e.g. {DATE: LOC}) or list them in benchmark.ignore_labels",
+            "model tagger: its types are DATE, LOC, PER, the corpus's are LOC, PER; list DATE in "
+            "benchmark.ignore_labels, or rename them in benchmark.label_map",
         ),
         (
             ["O", "B-PERSON", "B-LOCATION", "B-DATE"],
             {"PER", "LOC", "ORG"},
-            "write label_map: {LOCATION: LOC, PERSON: PER} below benchmark if they mean the same; rename DATE in "
-            "benchmark.label_map (e.g. {DATE: LOC}) or list them in benchmark.ignore_labels",
+            "write label_map: {LOCATION: LOC, PERSON: PER} below benchmark if they mean the same; list DATE in "
+            "benchmark.ignore_labels, or rename them in benchmark.label_map (e.g. {DATE: ORG})",
         ),
         (["O", "B-per"], {"PER"}, "its types are per, the corpus's are PER; write label_map: {per: PER} below bench"),
-        (["O", "PER", "LOC"], {"PER"}, "its types are LOC, PER, the corpus's are PER; rename LOC"),
+        (["O", "PER", "LOC"], {"PER"}, "its types are LOC, PER, the corpus's are PER; list LOC"),
         (["O", "B-PER", "X", "Y"], {"PER"}, "model tagger: its labels 'X', 'Y' are neither O nor B-TYPE, I-TYPE or"),
         (
             ["LABEL_0", "LABEL_1"],

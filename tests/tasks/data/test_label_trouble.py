@@ -164,7 +164,7 @@ def test_a_model_without_some_type(
     folder = relabel(LABELS[:3], range(3))
     found = predictions(configure(), folder)
     assert found.unmapped == ("PER",)
-    assert "tagger: no label of it is PER of own, which counts as missed" in caplog.text
+    assert "tagger: has no label for PER of own; these entities count as missed" in caplog.text
     found = predictions(configure({"ignore_labels": ["PER"]}), folder)
     assert set(found.tags.to_pylist()) == set(LABELS[:3])
     assert found.unmapped == ()
@@ -175,7 +175,7 @@ def test_a_model_with_more_types(
 ) -> None:
     folder = relabel(("O", "B-LOC", "I-LOC", "B-PER", "I-PER", "B-DATE", "I-DATE"), (0, 1, 2, 3, 4, 1, 2))
     with pytest.raises(
-        LabelError, match=r"model tagger: its types are DATE, LOC, PER, the corpus's are LOC, PER; rename DATE"
+        LabelError, match=r"model tagger: its types are DATE, LOC, PER, the corpus's are LOC, PER; list DATE"
     ):
         predictions(configure(), folder)
     # The additional outputs are never predicted: of equal ones, the first is chosen.

@@ -161,7 +161,7 @@ def test_types_are_renamed_when_they_are_scored(case: Case) -> None:
     again = case.imported(path)
     assert again.artifact.model_sha256 == found.artifact.model_sha256
     with pytest.raises(
-        InputError, match=r"label_map: {PERSON: PER} below benchmark if they mean the same; rename DATE,"
+        InputError, match=r"label_map: {PERSON: PER} below benchmark if they mean the same; list DATE,"
     ):
         case.metrics(again)
 

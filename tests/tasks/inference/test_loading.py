@@ -50,7 +50,10 @@ def test_a_saved_model_is_ready_for_inference(folder: Path) -> None:
     [
         (lambda w: w.pop("classifier.weight"), r"lacks weights \(classifier\.weight\)"),
         (lambda w: w.pop("bert.encoder.layer.1.output.dense.bias"), "lacks weights"),
-        (lambda w: w.update({"classifier.weight": torch.zeros(9, 32)}), r"another shape \(classifier\.weight\)"),
+        (
+            lambda w: w.update({"classifier.weight": torch.zeros(9, 32)}),
+            r"than its config\.json describes \(classifier\.weight: 9 × 32 for 5 × 32\); save model and configuration",
+        ),
         (lambda w: w.update({"bert.adapter.weight": torch.zeros(2)}), r"does not use \(bert\.adapter\.weight\)"),
         (lambda w: w.update({"crf.transitions": torch.zeros(2)}), r"does not use \(crf\.transitions\)"),
     ],

@@ -119,6 +119,12 @@ def test_schemes(tmp_path: Path, text: str, declared: str, scheme: str, n_invali
     assert (facts.scheme, split(facts, "test").n_invalid) == (scheme, n_invalid)
 
 
+def test_sentences_without_boundaries_are_noticed(tmp_path: Path) -> None:
+    facts = inspected(tmp_path, train=TRAIN, test="Oslo B-LOC\nwon O\n" * 60)
+    (note,) = [note for note in facts.notes if "blank line" in note]
+    assert note.startswith("test: the median sentence has 120 words; check that the file separates sentences")
+
+
 def test_suspicious_characters_are_named_and_made_visible(tmp_path: Path) -> None:
     words = ["plain", "Müller", "a\u200bb", "a\u200bb", "10\u00a0000", "cafe\u0301", "MÃ¼ller", "\ufffd", "a\u0007"]
     text = "\ufeff" + "".join(f"{word} O\r\n" for word in words) + "Oslo B-LOC\r\n"

@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from nerbench.tasks.results.summary import gold_differences, leaderboard, speed_and_memory, user_metric_rows
+from nerbench.tasks.results.summary import (
+    gold_differences,
+    leaderboard,
+    scores_by_label,
+    speed_and_memory,
+    user_metric_rows,
+)
 from nerbench.tasks.scoring.metrics import Row
 
 
@@ -32,6 +38,33 @@ def test_the_leaderboard_has_one_row_a_model_best_first() -> None:
     assert found == [
         {"model": "better", "dataset": "d", "gold": "d", "F1": 87.65, "PER": 90, "conlleval": 80, "recall": 75},
         {"model": "worse", "dataset": "d", "gold": "d", "F1": 50},
+    ]
+
+
+def test_averages_follow_the_types_of_each_model() -> None:
+    def row(model: str, label: str, metric: str, value: float | None, **changes: Any) -> Row:
+        common = {"artifact_id": model, "model": model, "dataset": "d", "gold": "d", "level": "entity", "slice": "all"}
+        numbers = {"value": value, "ci_low": 0.5, "ci_high": None, "support": 7, "average": ""}
+        return {**common, **numbers, "mode": "strict", "label": label, "metric": metric, **changes}
+
+    found = scores_by_label(
+        [
+            row("b", "PER", "f1", 0.5),
+            row("a", "overall", "f1", 0.25, average="macro"),
+            row("a", "overall", "recall", 0.75, average="micro"),
+            row("a", "PER", "precision", None),
+            row("a", "PER", "recall", 0.12345),
+            row("a", "PER", "f1", 0.9, mode="exact"),
+            row("a", "PER", "f1", 0.8, slice="unseen"),
+            row("a", "PER", "brier", 0.1),
+        ]
+    )
+    place, interval = {"dataset": "d", "gold": "d"}, {"F1 from": 50.0, "F1 to": None, "entities": 7}
+    assert found == [
+        {"model": "a", **place, "label": "PER", "precision": None, "recall": 12.35},
+        {"model": "a", **place, "label": "macro average", "F1": 25.0, **interval},
+        {"model": "a", **place, "label": "micro average", "recall": 75.0},
+        {"model": "b", **place, "label": "PER", "F1": 50.0, **interval},
     ]
 
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from annotations import corpus_of
@@ -11,7 +11,7 @@ from nerbench.artifacts.errors import CorpusError, CorruptArtifactError
 from nerbench.tasks.config import DatasetConfig, GoldConfig
 from nerbench.tasks.data.corpus import load_gold
 from nerbench.tasks.suspects.decisions import conll_lines, read_decisions
-from nerbench.tasks.suspects.exports import TOOLS, Tool, export, tasks_of
+from nerbench.tasks.suspects.exports import Tool, export, tasks_of
 
 LINES = ["Ajax|B-LOC beat|O Porto|B-ORG", "Anna|B-PER Berg|I-PER left|O", "van|O Basten|B-PER won|O"]
 CORPUS = corpus_of(LINES, [0, 0, 1])
@@ -63,7 +63,7 @@ def test_a_suspect_outside_the_corpus_is_refused(sentence: int | None, proposed:
         list(tasks_of([broken], CORPUS))
 
 
-@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("tool", get_args(Tool))
 def test_accepted_corrections_come_back_as_a_gold(tool: Tool, tmp_path: Path) -> None:
     tasks = exported(tool)
     assert len(tasks) == 2
@@ -80,7 +80,7 @@ def test_accepted_corrections_come_back_as_a_gold(tool: Tool, tmp_path: Path) ->
     assert found.words_sha256 == CORPUS.words_sha256
 
 
-@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("tool", get_args(Tool))
 def test_rejected_and_open_tasks_change_no_tag(tool: Tool, tmp_path: Path) -> None:
     tasks = exported(tool)
     if tool == "prodigy":
@@ -107,7 +107,7 @@ def test_tasks_have_their_evidence(tmp_path: Path) -> None:
     assert tasks[0]["tokens"][1] == {"text": "Basten", "start": 4, "end": 10, "id": 1, "ws": True}
     assert tasks[0]["spans"] == [{"start": 0, "end": 10, "token_start": 0, "token_end": 1, "label": "PER"}]
     assert "the only model predicts it: m (seed 3) 0.90" in tasks[0]["meta"]["suspects"]
-    assert "in train 2 as proposed and 2 as here" in tasks[0]["meta"]["suspects"]
+    assert "in train: 2 as proposed, 2 as here" in tasks[0]["meta"]["suspects"]
 
 
 @pytest.mark.parametrize(

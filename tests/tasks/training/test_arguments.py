@@ -40,7 +40,7 @@ def test_any_field_passes_through(tmp_path: Path) -> None:
         ({"per_device_train_batch_size": 8}, "write batch_tokens: …"),
         ({"output_dir": "/tmp"}, "has no effect: checkpoints are in the working folder"),
         ({"dataloader_num_workers": 2}, "has no effect: the examples are in memory"),
-        ({"hub_token": "x"}, "a configuration holds no token"),
+        ({"hub_token": "x"}, "a configuration contains no token"),
         ({"eval_strategy": "no"}, "the best epoch is selected by validation"),
         ({"max_grad_nrom": 1}, "is not a field of TrainingArguments; similar fields: max_grad_norm"),
         ({"lr_scheduler_type": "sideways"}, "sideways.*; correct it"),
