@@ -87,10 +87,21 @@ def test_custom_metrics_of_the_first_attempt_stay(run: Run) -> None:
 def test_values_of_functions_are_those_of_the_first_attempt(run: Run) -> None:
     """Their durations differ each time."""
     values = {"name": "size", "parameters": "{}", "tags": ["small"], "status": "ok", "source": "own.py", **run.columns}
-    first, second = (write_custom(run, None, [values | {"value": value, "call_s": value}]) for value in (1.0, 2.0))
+    (first,), (second,) = (write_custom(run, None, [values | {"value": v, "call_s": v}]) for v in (1.0, 2.0))
     assert first.uri == second.uri
     assert [row | values | {"value": 1.0} for row in second.rows] == second.rows
     assert len(second.rows) == 1
+
+
+def test_the_next_attempt_adds_functions_over_missing_predictions(run: Run) -> None:
+    known = {"parameters": "{}", "tags": [], "status": "ok", "source": "own.py", **run.columns}
+    size = known | {"name": "size"}
+    words, right = ({"dataset": "news", "gold": "second", "name": name} | known for name in ("words", "right.share"))
+    for value, rows in enumerate([[size, words], [size, words, right, right | {"name": "right.all"}]] * 2):
+        stored = write_custom(run, None, [row | {"value": float(value)} for row in rows])
+    found = {row["name"]: row["value"] for row in read_results(run.results, "custom").to_pylist()}
+    assert found == {"size": 0.0, "words": 0.0, "right.share": 1.0, "right.all": 1.0}
+    assert {row["name"]: row["value"] for one in stored for row in one.rows} == found
 
 
 def test_the_files_of_an_annotation_are_named_without_listing_them(run: Run) -> None:
