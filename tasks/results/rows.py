@@ -35,6 +35,7 @@ from nerbench.tasks.scoring.score_predictions import (
     name_predictions,
 )
 from nerbench.tasks.scoring.stored_predictions import Predicted, predictions_key
+from nerbench.tasks.scoring.user_metrics import CUSTOM
 
 Group = tuple[str, ...]
 """What identifies rows that an attempt of a run has all or none of."""
@@ -76,7 +77,7 @@ def write_user_metrics(run: Run, predicted: Predicted, rows: Sequence[Row]) -> l
 
 
 def _keep_all(run: Run, table: str, rows: Sequence[Row], *parts: str) -> list[Stored]:
-    """The rows in files: one of the first attempt, and one per group that it lacked. Rows of an earlier attempt stay."""
+    """The rows in a file of the first attempt, and one for each group that it lacked. Written rows stay."""
     group_of = _function if table == "custom" else _annotation
     first = _keep(run, table, rows, *parts)
     added = _added(rows, set(map(group_of, first.rows)), group_of)
@@ -108,19 +109,26 @@ def _function(row: Row) -> Group:
     return row.get("dataset") or "", row.get("gold") or "", row["name"].partition(".")[0]
 
 
+def _scores(row: Row) -> Group:
+    """An annotation, and whether the metric is a custom one, because those may fail as a whole for a model."""
+    return *_annotation(row), *([CUSTOM] if row["level"] == CUSTOM else ())
+
+
 def _complete(run: Run, rows: Sequence[Row], *parts: str) -> list[str]:
-    """Write rows to one file. Annotations that an earlier attempt lacked get a file each, because written files never
+    """Write rows to one file. Groups that an earlier attempt lacked get a file each, because written files never
     change."""
     try:
         return [_write_metrics(run, rows, *parts)]
     except ConflictError:
-        earlier, now = _annotations_of(run, parts), set(map(_annotation, rows))
+        earlier, now = _groups_of(run, parts), set(map(_scores, rows))
         if earlier == now:
             raise
-    # If this attempt lacks an annotation of the earlier one, their rows cannot be compared.
-    same = [_write_metrics(run, [row for row in rows if _annotation(row) in earlier], *parts)] if earlier < now else []
-    added = _added(rows, earlier, _annotation)
-    return [*same, *(_write_metrics(run, found, *parts, *annotation) for annotation, found in added.items())]
+    if earlier < now:
+        first = _write_metrics(run, [row for row in rows if _scores(row) in earlier], *parts)
+    else:  # this attempt lacks a group of the earlier one, so their rows cannot be compared
+        first = find_table_file(run.results, "metrics", table_key(run.run_id, *parts), run.date)
+    added = _added(rows, earlier, _scores)
+    return [*filter(None, [first]), *(_write_metrics(run, found, *parts, *group) for group, found in added.items())]
 
 
 def _added(rows: Sequence[Row], earlier: Collection[Group], group_of: Callable[[Row], Group]) -> dict[Group, list[Row]]:
@@ -132,10 +140,10 @@ def _added(rows: Sequence[Row], earlier: Collection[Group], group_of: Callable[[
     return added
 
 
-def _annotations_of(run: Run, parts: Sequence[str]) -> set[Group]:
-    """The annotations whose rows are in the file of an earlier attempt."""
+def _groups_of(run: Run, parts: Sequence[str]) -> set[Group]:
+    """The groups whose rows are in the file of an earlier attempt."""
     written = read_table_file(run.results, "metrics", table_key(run.run_id, *parts), date=run.date)
-    return set(map(_annotation, written.select(["dataset", "gold"]).to_pylist()))
+    return set(map(_scores, written.select(["dataset", "gold", "level"]).to_pylist()))
 
 
 def write_perturbed_metrics(run: Run, clean: Predicted, rows: Sequence[Row]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from benched import run_of
 from publishing_rows import metric
@@ -60,8 +61,8 @@ ATTEMPTS = [
 @pytest.mark.parametrize("packed", [False, True])
 def test_attempts_complete_each_other(run: Run, write: Write, attempts: list[tuple[str, ...]], packed: bool) -> None:
     for golds in attempts:
-        uris = write(run, scores(run, *golds))
-        assert all(Path(uri).exists() for uri in uris)
+        rows = [row for uri in write(run, scores(run, *golds)) for row in pq.ParquetFile(uri).read().to_pylist()]
+        assert {row["gold"] for row in rows} >= set(golds), "the locations are those of all rows"
         if packed:
             compact(run.results, ["metrics"], grace=timedelta(0), now=datetime(2030, 2, 1, tzinfo=UTC))
     everything = {gold for golds in attempts for gold in golds}
@@ -74,6 +75,15 @@ def test_other_rows_of_the_same_annotation_conflict(run: Run, write: Write, firs
     write(run, scores(run, *first))
     with pytest.raises(ConflictError, match="value of row 0"):
         write(run, scores(run, "news", "second", value=0.25))
+
+
+def test_the_next_attempt_adds_means_of_custom_metrics_that_failed_as_a_whole(run: Run) -> None:
+    builtin = scores(run, "news")
+    custom = [row | {"level": "custom", "mode": "custom", "metric": "seconds"} for row in builtin]
+    for rows in (builtin, builtin + custom, builtin):
+        uris = seeds(run, rows)
+    assert [Path(uri).exists() for uri in uris] == [True]
+    assert read_results(run.results, "metrics").num_rows == len(builtin + custom)
 
 
 def test_custom_metrics_of_the_first_attempt_stay(run: Run) -> None:
