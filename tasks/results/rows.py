@@ -123,6 +123,7 @@ def _complete(run: Run, rows: Sequence[Row], *parts: str) -> list[str]:
         earlier, now = _groups_of(run, parts), set(map(_scores, rows))
         if earlier == now:
             raise
+    first: str | None
     if earlier < now:
         first = _write_metrics(run, [row for row in rows if _scores(row) in earlier], *parts)
     else:  # this attempt lacks a group of the earlier one, so their rows cannot be compared
