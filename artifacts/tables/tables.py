@@ -41,6 +41,7 @@ from nerbench.artifacts.tables.table_files import (
     Listing,
     Live,
     Packed,
+    checked_date,
     find_days,
     find_packed_day,
     is_key,
@@ -391,11 +392,3 @@ def _require_columns(table: str, columns: Iterable[str], known: Collection[str])
     if unknown := [column for column in columns if column not in known]:
         names = ", ".join(_declared(table).names)
         raise InputError(f"column {unknown[0]!r}", f"is not in the table {table}", f"it has {names}")
-
-
-def checked_date(text: str) -> str:
-    """A date in ISO format; raises InputError for anything else."""
-    try:
-        return calendar_date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise InputError(f"date {text!r}", "is not a date", "write it as YYYY-MM-DD") from None

@@ -30,7 +30,7 @@ Reference = Annotated[
 
 
 def _checked(date: str | None) -> str | None:
-    from nerbench.artifacts.tables.tables import checked_date
+    from nerbench.artifacts.tables.table_files import checked_date
 
     return None if date is None else checked_date(date)
 

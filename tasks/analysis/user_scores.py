@@ -36,7 +36,7 @@ from nerbench.tasks.scoring.user_metrics import Identity, Predictions, as_row, n
 
 if TYPE_CHECKING:
     from nerbench.artifacts.lazy_artifact import ArtifactHandle
-    from nerbench.tasks.inference.tagger import Tagger
+    from nerbench.tasks.inference.loaded_model import LoadedModel
 
 
 def score_user_metrics(predicted: Predicted, config: Config, artifact: ArtifactRef | None) -> list[Row]:
@@ -180,7 +180,7 @@ def _of_model(artifact: ArtifactRef, config: Config, stack: ExitStack) -> Handle
     from nerbench.tasks.inference.loading import load_tokenizer
 
     @cache
-    def handle() -> "ArtifactHandle[Tagger]":  # one for all annotations
+    def handle() -> "ArtifactHandle[LoadedModel]":  # one for all annotations
         return stack.enter_context(tagger_handle(artifact, settings_of(config.benchmark), as_saved=True))
 
     return {

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import InputError, collected
-from nerbench.artifacts.tables.tables import Filter, checked_date, read_newest_first, table_key, write_table
+from nerbench.artifacts.tables.table_files import checked_date
+from nerbench.artifacts.tables.tables import Filter, read_newest_first, table_key, write_table
 from nerbench.tasks.config import Section
 from nerbench.tasks.results.rows import metric_rows
 from nerbench.tasks.run_identity import Run
