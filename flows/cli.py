@@ -154,14 +154,15 @@ def status_of(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return _refuse("interrupted; run the command again to continue", INTERRUPTED_STATUS)
     except (Exception, SystemExit) as error:
-        return _refuse_unforeseen(error)
+        is_completion = isinstance(error, SystemExit) and "_NERBENCH_COMPLETE" in os.environ  # typer answers the shell
+        return 0 if is_completion else _refuse_unforeseen(error)
 
 
 def _require_values(arguments: list[str]) -> None:
     """Raise InputError for an empty argument, which would mean the working directory as a path."""
     if "" in arguments:
         before = ["nerbench", *arguments][arguments.index("")]
-        raise InputError(f"the argument after {before}", "is empty", "give a value; a shell variable may be unset")
+        raise InputError(f"the argument after {before}", "is empty", "give a value, or set the shell variable")
 
 
 def _refuse_unforeseen(error: Exception | SystemExit) -> int:
