@@ -244,6 +244,6 @@ def _listed(names: Iterable[str]) -> str:
 
 def _not_found(reference: str, problem: str, name: str) -> ArtifactNotFoundError:
     remedy = "see `nerbench artifacts ls`, or train it with `nerbench train`"
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         remedy = f"write ./{name} for the folder of that name"
     return ArtifactNotFoundError(f"model {reference!r}", problem, remedy)

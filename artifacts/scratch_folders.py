@@ -22,13 +22,16 @@ _YOUNG_S = 60.0
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A new folder, which is removed at the end. The folders of killed processes are removed first."""
+def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
+    """A new folder, which is removed at the end. The folders of killed processes are removed first.
+
+    `parent`: where to make it; None is the temporary folder of the system.
+    """
     import fcntl  # which Windows lacks
 
     with suppress(OSError):  # a folder that this user may not list
-        _remove_abandoned(Path(tempfile.gettempdir()))
-    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
+        _remove_abandoned(parent or Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent) as name:
         descriptor = os.open(name, os.O_RDONLY)
         try:
             with suppress(OSError):  # without locks on this file system, the folder is removed only at the end

@@ -214,6 +214,6 @@ def run_functions(
             artifact_id = artifact.artifact_id if artifact else None
             predicted = recorder.predictions(artifact_id)
             if rows := tasks.run_functions(recorder.run, config, artifact, annotations, predicted):
-                stored = tasks.write_custom(recorder.run, artifact_id, rows)
-                recorder.note({"custom": stored.uri})
-                recorder.custom += stored.rows
+                for stored in tasks.write_custom(recorder.run, artifact_id, rows):
+                    recorder.note({"custom": stored.uri})
+                    recorder.custom += stored.rows

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from nerbench import __version__
-from nerbench.artifacts.errors import NerbenchError, RunFailedError
+from nerbench.artifacts.errors import InputError, NerbenchError, RunFailedError
 from nerbench.artifacts.secrets import redact
 from nerbench.artifacts.storage.paths import no_room
 from nerbench.flows.commands import (
@@ -141,6 +141,7 @@ def status_of(arguments: list[str]) -> int:
     An error that the user can fix is one line on stderr; a bug in nerbench shows its traceback.
     """
     try:
+        _require_values(arguments)
         result = app(arguments, prog_name="nerbench", standalone_mode=False)
         sys.stdout.flush()
         if result == INTERRUPTED_STATUS:  # typer ends a command at Ctrl-C without a word
@@ -153,7 +154,15 @@ def status_of(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return _refuse("interrupted; run the command again to continue", INTERRUPTED_STATUS)
     except (Exception, SystemExit) as error:
-        return _refuse_unforeseen(error)
+        is_completion = isinstance(error, SystemExit) and "_NERBENCH_COMPLETE" in os.environ  # typer answers the shell
+        return 0 if is_completion else _refuse_unforeseen(error)
+
+
+def _require_values(arguments: list[str]) -> None:
+    """Raise InputError for an empty argument, which would mean the working directory as a path."""
+    if "" in arguments:
+        before = ["nerbench", *arguments][arguments.index("")]
+        raise InputError(f"the argument after {before}", "is empty", "give a value, or set the shell variable")
 
 
 def _refuse_unforeseen(error: Exception | SystemExit) -> int:

@@ -44,6 +44,8 @@ OF_COMMAND = {
 SERVE = "from nerbench.flows.server import serve; serve()"
 UNLESS_CONFIGURED = "unless-configured"
 STARTS_WITHIN_S, ENDS_WITHIN_S, AT_ONCE_S = 120.0, 10.0, 0.01
+CHECK_RETRIES, CHECK_TIMEOUT_S = 2, 10.0
+"""For the first request to a configured API. Prefect's own values take minutes if the API never answers."""
 
 
 class Started(NamedTuple):
@@ -110,13 +112,19 @@ def ready(before_ready: Callable[[], None] | None = None) -> Iterator[None]:
 
 def _check_configured() -> None:
     from prefect.client.orchestration import get_client
-    from prefect.settings import PREFECT_API_URL
+    from prefect.settings import (
+        PREFECT_API_REQUEST_TIMEOUT,
+        PREFECT_API_URL,
+        PREFECT_CLIENT_MAX_RETRIES,
+        temporary_settings,
+    )
 
     if not PREFECT_API_URL.value():
         remedy = "name a Prefect API, or allow nerbench to start a server"
         raise InputError("PREFECT_API_URL", "is missing, and PREFECT_SERVER_ALLOW_EPHEMERAL_MODE is false", remedy)
+    patience = {PREFECT_CLIENT_MAX_RETRIES: CHECK_RETRIES, PREFECT_API_REQUEST_TIMEOUT: CHECK_TIMEOUT_S}
     try:
-        with get_client(sync_client=True) as client:
+        with temporary_settings(patience), get_client(sync_client=True) as client:
             client.api_version()
     except Exception as error:  # of Prefect, httpx and the operating system
         reason = f"the Prefect API at PREFECT_API_URL cannot be used: {error}"

@@ -114,6 +114,14 @@ class Day(NamedTuple):
         return f"{self.hidden}/{number:06}.json"
 
 
+def checked_date(text: str) -> str:
+    """A date in ISO format; raises InputError for anything else."""
+    try:
+        return calendar_date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise InputError(f"date {text!r}", "is not a date", "write it as YYYY-MM-DD") from None
+
+
 @dataclass
 class Found:
     """The files of a day."""

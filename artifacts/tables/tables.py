@@ -41,6 +41,7 @@ from nerbench.artifacts.tables.table_files import (
     Listing,
     Live,
     Packed,
+    checked_date,
     find_days,
     find_packed_day,
     is_key,
@@ -245,7 +246,7 @@ def read_results(  # noqa: PLR0913 - a query
     >>> set(runs["outcome"].to_pylist())
     {'ok'}
     """
-    first = _checked_date(since) if since else ""
+    first = checked_date(since) if since else ""
     root, query = open_root(results_url), _checked(_Query(table, columns, filters, perturbed))
 
     def look() -> Listing:
@@ -282,7 +283,7 @@ def read_newest_first(  # noqa: PLR0913 - one parameter a bound of the search
 
     `perturbed` and errors: as in `read_results`.
     """
-    only = _checked_date(date) if date else None
+    only = checked_date(date) if date else None
     root, query, n_small = open_root(results_url), _checked(_Query(table, columns, filters, perturbed)), 0
 
     def read(listing: Listing, last: bool) -> pa.Table | None:
@@ -389,10 +390,3 @@ def _require_columns(table: str, columns: Iterable[str], known: Collection[str])
     if unknown := [column for column in columns if column not in known]:
         names = ", ".join(_declared(table).names)
         raise InputError(f"column {unknown[0]!r}", f"is not in the table {table}", f"it has {names}")
-
-
-def _checked_date(text: str) -> str:
-    try:
-        return calendar_date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise InputError(f"date {text!r}", "is not a date", "write it as YYYY-MM-DD") from None

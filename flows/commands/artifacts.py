@@ -173,13 +173,21 @@ Delete = Annotated[
 Grace = Annotated[
     float,
     typer.Option(
-        "--grace", metavar="DAYS", help="Keep files younger than this many days: a publication may still be using them."
+        "--grace",
+        metavar="DAYS",
+        min=0,
+        max=36500,
+        help="Keep files younger than this many days: a publication may still be using them.",
     ),
 ]
 OldVersions = Annotated[
     float | None,
     typer.Option(
-        "--unaliased-older-than", metavar="DAYS", help="Also remove artifacts older than this that have no alias."
+        "--unaliased-older-than",
+        metavar="DAYS",
+        min=0,
+        max=36500,
+        help="Also remove artifacts older than this that have no alias.",
     ),
 ]
 Alias = Annotated[

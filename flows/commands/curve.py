@@ -23,9 +23,10 @@ def curve(config: "Config", *, shares: Shares = "5,10,25,50,100", json: Json = F
     """
     from nerbench.artifacts.errors import InputError
     from nerbench.flows import preflight
+    from nerbench.tasks.analysis.learning_curve import checked_shares
 
     try:
-        percents = tuple(int(share) for share in shares.split(","))
+        percents = tuple(checked_shares([int(share) for share in shares.split(",")]))
     except ValueError:
         raise InputError("--shares", f"are {shares!r}", "write whole percentages, e.g. 25,50,100") from None
     summary = preflight.curve(config, percents)

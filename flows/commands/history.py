@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nerbench.flows.commands.completion import complete_model
-from nerbench.flows.commands.options import Json, configured
+from nerbench.flows.commands.options import Json, Since, configured
 from nerbench.flows.progress_display import show_progress
 from nerbench.flows.terminal import console, echo, print_json, print_note, print_table
 
@@ -48,9 +48,6 @@ Mode = Annotated[
 ]
 Dataset = Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="Show this data set only.")]
 Gold = Annotated[str | None, typer.Option("--gold", metavar="NAME", help="Show this annotation only.")]
-Since = Annotated[
-    str | None, typer.Option("--since", metavar="DATE", help="Only runs on or after this day (YYYY-MM-DD).")
-]
 
 
 @configured()

@@ -28,6 +28,18 @@ Reference = Annotated[
     ),
 ]
 
+
+def _checked(date: str | None) -> str | None:
+    from nerbench.artifacts.tables.table_files import checked_date
+
+    return None if date is None else checked_date(date)
+
+
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="DATE", callback=_checked, help="Only runs on or after this day (YYYY-MM-DD)."),
+]
+
 SHARED: dict[str, Any] = {
     "config_file": Annotated[
         Path | None,

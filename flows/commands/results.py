@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nerbench.flows.commands.options import Json, configured
+from nerbench.flows.commands.options import Json, Since, configured
 from nerbench.flows.terminal import (
     echo,
     print_custom,
@@ -54,9 +54,6 @@ Organization = Annotated[
     ),
 ]
 Table = Annotated[str | None, typer.Option("--table", metavar="NAME", help="The table to export with --to.")]
-Since = Annotated[
-    str | None, typer.Option("--since", metavar="DATE", help="Only runs on or after this day (YYYY-MM-DD).")
-]
 WithoutText = Annotated[bool, typer.Option("--without-text", help="Leave out the words of the corpus.")]
 Tables = Annotated[
     list[str] | None, typer.Option("--table", metavar="NAME", help="Compact only this table; repeatable.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nerbench.flows.commands.completion import complete_reference
-from nerbench.flows.commands.options import Json, configured
+from nerbench.flows.commands.options import Json, Since, configured
 from nerbench.flows.launch import start_prefect
 from nerbench.flows.terminal import print_custom as print_user_functions
 from nerbench.flows.terminal import print_json, print_leaderboard, print_note, print_robustness, print_table, verbosity
@@ -42,11 +42,6 @@ Metrics = Annotated[
         metavar="FILE",
         help="File with custom metrics and functions, in addition to the configured ones; repeatable.",
     ),
-]
-
-
-Since = Annotated[
-    str | None, typer.Option("--since", metavar="DATE", help="Only runs on or after this day (YYYY-MM-DD).")
 ]
 
 

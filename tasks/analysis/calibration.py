@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nerbench.tasks.analysis.errors import Numbers
-from nerbench.tasks.data.arrow_cache import array_on_disk, blocks_of
+from nerbench.tasks.data.arrow_cache import array_from_blocks, blocks_of
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.entities import Flags, Indices, extract, identical
 from nerbench.tasks.scoring.metrics import Row
@@ -72,10 +72,10 @@ class Ranked(NamedTuple):
     @classmethod
     def of(cls, entities: npt.NDArray[np.void], type_: int | None) -> "Ranked":
         """The entities of a type, or of all types, whose confidence is known."""
-        keys = array_on_disk(_keys(entities, type_), np.uint64)
+        keys = array_from_blocks(_keys(entities, type_), np.uint64)
         keys.sort()
-        confidence = array_on_disk(map(_confidence, blocks_of(keys)), np.float64)
-        return cls(keys, confidence, array_on_disk((block & 1 for block in blocks_of(keys)), np.bool_))
+        confidence = array_from_blocks(map(_confidence, blocks_of(keys)), np.float64)
+        return cls(keys, confidence, array_from_blocks((block & 1 for block in blocks_of(keys)), np.bool_))
 
     def n_as_sure(self, keys: npt.NDArray[np.uint64]) -> Indices:
         """The number of entities with at least the confidence of each of these keys."""
@@ -122,7 +122,7 @@ def calibration(parts: Iterable[TaggedWords]) -> Calibration:
             types = part.types
             yield _judge(part)
 
-    entities = array_on_disk(judged(), _ENTITY)
+    entities = array_from_blocks(judged(), _ENTITY)
     any_known = any(not np.isnan(block["confidence"]).all() for block in blocks_of(entities))
     reason = "the predictions have no scores" if len(entities) and not any_known else None
     rows, metrics = [], []
@@ -155,7 +155,7 @@ def error_in_equal_width(ranked: Ranked) -> float | None:
 
 def brier(ranked: Ranked) -> float | None:
     """None if there are no entities."""
-    squares = array_on_disk(((confidence - right) ** 2 for confidence, right in ranked.blocks()), np.float64)
+    squares = array_from_blocks(((confidence - right) ** 2 for confidence, right in ranked.blocks()), np.float64)
     return float(np.mean(squares)) if len(squares) else None
 
 
@@ -163,9 +163,9 @@ def area_under_risk(ranked: Ranked) -> float | None:
     """None if there are no entities."""
     if not len(ranked.right):
         return None
-    n_wrong = array_on_disk(_running_sums(~right for _, right in ranked.blocks()), np.int64)
+    n_wrong = array_from_blocks(_running_sums(~right for _, right in ranked.blocks()), np.int64)
     as_sure = map(ranked.n_as_sure, blocks_of(ranked.keys))
-    return float(np.mean(array_on_disk((n_wrong[n - 1] / n for n in as_sure), np.float64)))
+    return float(np.mean(array_from_blocks((n_wrong[n - 1] / n for n in as_sure), np.float64)))
 
 
 def _running_sums(blocks: Iterable[Flags]) -> Iterator[Indices]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nerbench.artifacts.tables.schemas import IDENTITY, schema
-from nerbench.tasks.data.arrow_cache import table_on_disk
+from nerbench.tasks.data.arrow_cache import table_from_batches
 from nerbench.tasks.data.tag_schemes import OUTSIDE
 from nerbench.tasks.scoring.entities import Entities, Flags, Indices, extract
 from nerbench.tasks.scoring.entity_pairs import Pairs, pair_entities
@@ -137,7 +137,7 @@ def errors(parts: Iterable[TaggedWords]) -> pa.Table:
     all kinds but `spurious` have n_gold − tp rows, and all but `missed` n_pred − tp. For a sentence of more than
     LONGEST words, the text has the entities and LONGEST / 2 words on either side.
     """
-    return table_on_disk((_batch(part, _wrong(align(part))) for part in parts), SCHEMA)
+    return table_from_batches((_batch(part, _wrong(align(part))) for part in parts), SCHEMA)
 
 
 def _wrong(aligned: Aligned) -> Wrong:

@@ -21,17 +21,22 @@ FOLDER = "curve"
 """The folder of the store for the models of curves, which no other benchmark should find."""
 
 
-def curve_config(config: Config, shares: Sequence[int] = SHARES) -> Config:
-    """The configuration that trains each model on each share (percentages), with several seeds, and scores it.
-
-    Gates, speed, perturbations and the Hub are left out. Raises InputError for fewer than two shares, or for one
-    that is not in 1…100.
-    """
+def checked_shares(shares: Sequence[int]) -> list[int]:
+    """Distinct percentages in order. Raises InputError for fewer than two, or for one that is not in 1…100."""
     percents = sorted({*shares})
     if len(percents) < 2 or not 0 < percents[0] <= percents[-1] <= 100:
         raise InputError(
             "shares", f"are {', '.join(map(str, shares)) or 'none'}", "give two or more of 1 to 100 percent"
         )
+    return percents
+
+
+def curve_config(config: Config, shares: Sequence[int] = SHARES) -> Config:
+    """The configuration that trains each model on each share (percentages), with several seeds, and scores it.
+
+    Gates, speed, perturbations and the Hub are left out. Raises like `checked_shares`.
+    """
+    percents = checked_shares(shares)
     models = tuple(
         model.model_copy(
             update={"name": _name(model.name, percent), "train_share": percent / 100, "seeds": model.seeds or SEEDS}

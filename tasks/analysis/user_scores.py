@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nerbench.artifacts.errors import RunFailedError, pass_interrupts
+from nerbench.artifacts.errors import pass_interrupts
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import materialise
 from nerbench.tasks.analysis.analysis import calibration_rows
@@ -36,7 +36,7 @@ from nerbench.tasks.scoring.user_metrics import Identity, Predictions, as_row, n
 
 if TYPE_CHECKING:
     from nerbench.artifacts.lazy_artifact import ArtifactHandle
-    from nerbench.tasks.inference.tagger import Tagger
+    from nerbench.tasks.inference.loaded_model import LoadedModel
 
 
 def score_user_metrics(predicted: Predicted, config: Config, artifact: ArtifactRef | None) -> list[Row]:
@@ -96,7 +96,8 @@ def run_user_functions(
 ) -> list[Row]:
     """Rows of the table `custom`, but for the run's columns: of functions over a model, or without one.
 
-    A function is called once, or once for each annotation where it takes the corpus or the model's predictions.
+    A function is called once, or once for each annotation where it takes the corpus or the model's predictions. It is
+    not called for predictions that are missing because the evaluation failed; the next attempt of the run calls it.
     """
     found = {(one.dataset, one.gold): one for one in predicted}
     with ExitStack() as stack:
@@ -107,8 +108,9 @@ def run_user_functions(
         for corpus in annotations if of_corpus else ():
             about = {"dataset": corpus.dataset.name, "split": corpus.split, "gold": corpus.gold_name}
             known = found.get((corpus.dataset.name, corpus.gold_name))
+            callable_now = [one for one in of_corpus if known or "predictions" not in one.handles]
             further = _of_corpus(corpus, known, config)
-            rows += [named | about | row for row in run_functions(of_corpus, handles | further)]
+            rows += [named | about | row for row in run_functions(callable_now, handles | further)]
     return rows
 
 
@@ -178,7 +180,7 @@ def _of_model(artifact: ArtifactRef, config: Config, stack: ExitStack) -> Handle
     from nerbench.tasks.inference.loading import load_tokenizer
 
     @cache
-    def handle() -> "ArtifactHandle[Tagger]":  # one for all annotations
+    def handle() -> "ArtifactHandle[LoadedModel]":  # one for all annotations
         return stack.enter_context(tagger_handle(artifact, settings_of(config.benchmark), as_saved=True))
 
     return {
@@ -189,9 +191,5 @@ def _of_model(artifact: ArtifactRef, config: Config, stack: ExitStack) -> Handle
 
 
 def _of_corpus(corpus: CorpusRef, predicted: Predicted | None, config: Config) -> Handles:
-    def read() -> Any:
-        if predicted is None:
-            raise RunFailedError("the evaluation failed")
-        return read_predicted(predicted, config)
-
-    return {"corpus": lambda: open_corpus(corpus), "predictions": read}
+    corpora: Handles = {"corpus": lambda: open_corpus(corpus)}
+    return corpora | ({"predictions": lambda: read_predicted(predicted, config)} if predicted else {})

@@ -3,15 +3,14 @@ else."""
 
 import re
 import shutil
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 from nerbench.artifacts.errors import ArtifactNotFoundError, InputError, NerbenchError
 from nerbench.artifacts.local_copies import cache_folder
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import resolve
+from nerbench.artifacts.scratch_folders import scratch_folder
 from nerbench.artifacts.store import Store
 from nerbench.tasks.audit import faults, gates
 from nerbench.tasks.audit.copies import Copy, prepare, private_cache, unsigned
@@ -109,8 +108,8 @@ def audit(config: Config, artifact: ArtifactRef, tell: Tell = lambda text: None)
     Writes only to a temporary folder below the cache. Raises like `prepare`.
     """
     cache_folder().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="audit-", dir=cache_folder()) as folder:
-        honest = Path(folder) / "honest"
+    with scratch_folder(cache_folder()) as folder:
+        honest = folder / "honest"
         with private_cache(honest / "cache"):
             tell(f"audit of {artifact.exact_name}: it is copied and scored without a fault")
             copy = prepare(config, artifact, honest)

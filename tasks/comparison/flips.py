@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbench.tasks.data.arrow_cache import chunked, table_on_disk
+from nerbench.tasks.data.arrow_cache import chunked, table_from_batches
 from nerbench.tasks.scoring.entities import Entities, Indices, components, extract, identical
 from nerbench.tasks.scoring.tagged_words import TaggedWords, with_types
 
@@ -152,7 +152,7 @@ def _tables(several: Iterable[Iterable[Flip]]) -> list[pa.Table]:
                 ends[-1] += len(run)
                 yield pa.RecordBatch.from_pylist(list(map(_plain, run)), _SCHEMA)
 
-    table = table_on_disk(batches(), _SCHEMA, _IN_MEMORY)
+    table = table_from_batches(batches(), _SCHEMA, _IN_MEMORY)
     return [table.slice(start, end - start) for start, end in pairwise(ends)]
 
 

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
+from typing import NamedTuple
 
 from nerbench.artifacts.errors import InputError, RunFailedError
 from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef
@@ -23,20 +24,28 @@ NUMBERS = ("base", "candidate", "delta", "ci_low", "ci_high", "p_value", "detect
 UNDECIDED = "undecided"
 MISSING = "missing"
 """The verdict if a rule's number is missing. It fails, because a gate that compares nothing must not pass."""
-Annotation = tuple[str | None, str | None, str | None]
-"""The names of a data set, of one of its annotations, and of a perturbation of its words (None: the clean split)."""
 
 
-def annotation_of(predicted: Predicted) -> Annotation:
+class AnnotationKey(NamedTuple):
+    """What predictions are scored against."""
+
+    dataset: str | None
+    gold: str | None
+    """The name of the annotation."""
+    perturbation: str | None
+    """The perturbation of the words; None for the clean split."""
+
+
+def annotation_key(predicted: Predicted) -> AnnotationKey:
     """What predictions were scored against."""
-    return predicted.dataset, predicted.gold, predicted.perturbation
+    return AnnotationKey(predicted.dataset, predicted.gold, predicted.perturbation)
 
 
-def by_annotation(predicted: Iterable[Predicted]) -> defaultdict[str, dict[Annotation, Predicted]]:
+def by_annotation(predicted: Iterable[Predicted]) -> defaultdict[str, dict[AnnotationKey, Predicted]]:
     """Predictions by artifact id, then by what they were scored against. Other artifacts have none."""
-    found: defaultdict[str, dict[Annotation, Predicted]] = defaultdict(dict)
+    found: defaultdict[str, dict[AnnotationKey, Predicted]] = defaultdict(dict)
     for one in predicted:
-        found[one.artifact_id][annotation_of(one)] = one
+        found[one.artifact_id][annotation_key(one)] = one
     return found
 
 
@@ -70,7 +79,7 @@ def measure_stored(config: Config, candidate: Predicted, base: Predicted | None)
         "baseline_artifact_id": base and base.artifact_id,
         **{name: getattr(candidate, name) for name in ("dataset", "split", "gold", "perturbation")},
     }
-    annotation = annotation_of(candidate)
+    annotation = annotation_key(candidate)
     rules = {number: rule for number, rule in enumerate(gate.rules, 1) if annotation in _annotations(config, rule)}
     if not rules:
         return []
@@ -90,8 +99,8 @@ def measure_stored(config: Config, candidate: Predicted, base: Predicted | None)
 def judge(
     config: Config,
     artifact: ArtifactRef,
-    predicted: Mapping[Annotation, Predicted],
-    base: Mapping[Annotation, Predicted] | None,
+    predicted: Mapping[AnnotationKey, Predicted],
+    base: Mapping[AnnotationKey, Predicted] | None,
     compare: Callable[[Config, Predicted, Predicted | None], list[Row]] = measure_stored,
 ) -> list[Row]:
     """Apply the rules to all data sets and annotations that they name. A comparison without scores fails.
@@ -110,7 +119,7 @@ def decide(gate: GateConfig, rows: Sequence[Row]) -> list[Row]:
     return [row | {"failed": _fails(gate, row)} for row in decided(rows, gate.confidence)]
 
 
-def missing(config: Config, artifact: ArtifactRef, predicted: Collection[Annotation]) -> list[Row]:
+def missing(config: Config, artifact: ArtifactRef, predicted: Collection[AnnotationKey]) -> list[Row]:
     """Rows for the annotations that the rules are about and that were not scored, as input to `decide`; the verdict is
     `missing`."""
     gate = config.gate or GateConfig()
@@ -120,7 +129,7 @@ def missing(config: Config, artifact: ArtifactRef, predicted: Collection[Annotat
         | {"dataset": dataset, "split": config.benchmark.split, "gold": gold, "perturbation": rule.perturbation}
         | _row(gate, number, rule, {}, MISSING, "there are no scores to be judged")
         for number, rule in enumerate(gate.rules, 1)
-        for dataset, gold, _ in _annotations(config, rule) or [(rule.dataset, rule.gold, None)]
+        for dataset, gold, _ in _annotations(config, rule) or [AnnotationKey(rule.dataset, rule.gold, None)]
         if (dataset, gold, rule.perturbation) not in predicted
     ]
 
@@ -209,11 +218,11 @@ def in_words(row: Row) -> str:
     return f"{name} {moved} ({row['confidence']:.0%} CI {interval})"
 
 
-def _annotations(config: Config, rule: GateRule) -> list[Annotation]:
+def _annotations(config: Config, rule: GateRule) -> list[AnnotationKey]:
     """The annotations that a rule is about: each data set's own, or the one that the rule names."""
     known = {(one.name, one.name) for one in config.datasets} | {(one.dataset, one.name) for one in config.golds}
     named = ((one.name, rule.gold or one.name) for one in config.datasets if rule.dataset in {None, one.name})
-    return [(*annotation, rule.perturbation) for annotation in named if annotation in known]
+    return [AnnotationKey(*annotation, rule.perturbation) for annotation in named if annotation in known]
 
 
 def _identical(row: Row) -> Row:

@@ -146,13 +146,13 @@ class ArrowCache(NamedTuple):
                 yield pa.record_batch([pa.ListArray.from_arrays(ends.astype(np.int32), tags)], schema=_TAGS)
                 done += ends[-1]
 
-        return _column_on_disk(batches(), _TAGS)
+        return _column_from_batches(batches(), _TAGS)
 
 
-def sentences_on_disk(sentences: Iterable[list[str]]) -> Column:
+def column_from_sentences(sentences: Iterable[list[str]]) -> Column:
     """Sentences of words, mapped from an unnamed file, or in memory if they are few."""
     batches = (pa.record_batch([pa.array(run, _WORDS.field(0).type)], schema=_WORDS) for run in chunked(sentences))
-    return _column_on_disk(batches, _WORDS)
+    return _column_from_batches(batches, _WORDS)
 
 
 def _starts(lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
@@ -186,7 +186,7 @@ def cache_as_arrow(source: Source, sentences: Iterable[Sentence]) -> ArrowCache:
             yield _batch(run, source)
 
     with unnamed_file() as codes, unnamed_file() as documents, unnamed_file() as at:
-        column = _column_on_disk(words(codes, documents, at), _WORDS)
+        column = _column_from_batches(words(codes, documents, at), _WORDS)
         if not len(column):
             raise CorpusError(source.name, "holds no sentence", "name a source with words and their tags")
         codes_of_words = np.frombuffer(mapped(codes), np.intc)
@@ -233,7 +233,7 @@ def _is_text(word: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
-def table_on_disk(batches: Iterable[pa.RecordBatch], schema: pa.Schema, in_memory: int | None = None) -> pa.Table:
+def table_from_batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema, in_memory: int | None = None) -> pa.Table:
     """A table that is mapped from an unnamed file, or in memory if it is small (see `unnamed_file`).
 
     The dictionary of a column must be the same in all batches.
@@ -241,7 +241,7 @@ def table_on_disk(batches: Iterable[pa.RecordBatch], schema: pa.Schema, in_memor
     return pa.ipc.open_file(pa.py_buffer(_written(batches, schema, in_memory))).read_all()
 
 
-def array_on_disk(blocks: Iterable[npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def array_from_blocks(blocks: Iterable[npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """One-dimensional blocks of a type, one after another; the array can be changed. A large one is mapped from an
     unnamed file."""
     with unnamed_file() as file:
@@ -256,7 +256,7 @@ def blocks_of(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
     return (array[start : start + _BLOCK] for start in range(0, len(array), _BLOCK))
 
 
-def _column_on_disk(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Column:
+def _column_from_batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Column:
     return Column(_Mapped(_written(batches, schema)))
 
 

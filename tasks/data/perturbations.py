@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config.schema_robustness import Perturbation, PerturbationName
-from nerbench.tasks.data.arrow_cache import sentences_on_disk
+from nerbench.tasks.data.arrow_cache import column_from_sentences
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.tag_schemes import OUTSIDE, mentions_of
 
@@ -72,7 +72,7 @@ def perturb(corpus: Corpus, perturbation: Perturbation, training: Corpus | None)
     numbers = corpus.documents if corpus.documents is not None else range(len(corpus.words))
     sentences = zip(corpus.words, corpus.tags, numbers, strict=True)
     changed = (perturb_sentence(words, tags, perturbation, at, replacements) for words, tags, at in sentences)
-    return replace(corpus, words=sentences_on_disk(changed))
+    return replace(corpus, words=column_from_sentences(changed))
 
 
 def perturb_sentence(

@@ -15,9 +15,9 @@ import torch
 from nerbench.artifacts.errors import InputError, RunFailedError
 from nerbench.artifacts.scratch_folders import scratch_folder
 from nerbench.tasks.inference.backends import PROVIDERS, check_backend, export_graph
+from nerbench.tasks.inference.loaded_model import Batching, LoadedModel
 from nerbench.tasks.inference.optimize import TOLERANCES, golden_inputs, one_by_one, together
 from nerbench.tasks.inference.quantized_linear import TOLERANCE as TOLERANCE_INT8
-from nerbench.tasks.inference.tagger import Batching, Tagger
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +34,8 @@ Model = Callable[..., Logits]
 
 
 def use_backend(  # noqa: PLR0913, PLR0917 - the model, and what computes it
-    tagger: Tagger, folder: Path, backend: str, precision: str, name: str, graph: Path | None = None
-) -> Tagger:
+    tagger: LoadedModel, folder: Path, backend: str, precision: str, name: str, graph: Path | None = None
+) -> LoadedModel:
     """The tagger in `folder`, loaded in fp32 and called `name` in messages, with its model computed by a backend.
 
     `graph` is the file of `export_graph`; without it, the model is exported to a temporary one.
@@ -55,7 +55,7 @@ def use_backend(  # noqa: PLR0913, PLR0917 - the model, and what computes it
     return checked(tagger, model, backend, precision, name)
 
 
-def checked(tagger: Tagger, model: Model, backend: str, precision: str, name: str) -> Tagger:
+def checked(tagger: LoadedModel, model: Model, backend: str, precision: str, name: str) -> LoadedModel:
     """The tagger with another model, whose logits were compared; see `use_backend`."""
     sentences = golden_inputs(tagger)
     expected = torch.cat(one_by_one(tagger, sentences))

@@ -14,7 +14,7 @@ from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.manifest import Golden
 
 if TYPE_CHECKING:
-    from nerbench.tasks.inference.tagger import Tagger
+    from nerbench.tasks.inference.loaded_model import LoadedModel
 
 VERSION = 1
 """The version of SENTENCES; other sentences get another version."""
@@ -34,7 +34,7 @@ TOLERANCES: Mapping[str, float] = {"fp32": 2e-3, "fp16": 5e-2, "bf16": 0.2}
 _logger = logging.getLogger(__name__)
 
 
-def record(tagger: "Tagger") -> Golden:
+def record(tagger: "LoadedModel") -> Golden:
     """The golden outputs of a model, for its manifest; `tagger` computes in fp32 on a CPU."""
     limit = min(PIECES, tagger.window)
     pieces = [pieces_of(tagger, sentence, limit) for sentence in SENTENCES]
@@ -42,7 +42,7 @@ def record(tagger: "Tagger") -> Golden:
     return Golden(sentences=VERSION, limit=limit, pieces=tuple(pieces), logits=logits)
 
 
-def check(tagger: "Tagger", golden: Golden, precision: str, name: str) -> None:
+def check(tagger: "LoadedModel", golden: Golden, precision: str, name: str) -> None:
     """Compare with the recorded outputs. Raises CorruptArtifactError if tokens or logits differ.
 
     Sentences of an unknown version are skipped, with a warning.
@@ -67,7 +67,7 @@ def _changed(name: str, how: str) -> CorruptArtifactError:
     return CorruptArtifactError(f"model {name}: its outputs differ from those at publication: {how}; {remedy}")
 
 
-def pieces_of(tagger: "Tagger", sentence: Sequence[str], limit: int) -> tuple[int, ...]:
+def pieces_of(tagger: "LoadedModel", sentence: Sequence[str], limit: int) -> tuple[int, ...]:
     """The model's input for a sentence, cut to `limit` tokens, including special tokens."""
     special = tagger.tokenizer.special
     encoded = tagger.tokenizer.backend.encode(list(sentence), is_pretokenized=True, add_special_tokens=False)
@@ -75,7 +75,7 @@ def pieces_of(tagger: "Tagger", sentence: Sequence[str], limit: int) -> tuple[in
     return (*special.prefix, *encoded.ids[:room], *special.suffix)
 
 
-def _logits(tagger: "Tagger", pieces: Sequence[int]) -> np.ndarray:
+def _logits(tagger: "LoadedModel", pieces: Sequence[int]) -> np.ndarray:
     """Logits (tokens, labels) of one sentence, without padding."""
     import torch
 

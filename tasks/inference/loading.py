@@ -18,7 +18,7 @@ from nerbench.artifacts.manifest import Golden
 from nerbench.artifacts.model_folder import read_tensors
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.tasks.inference.golden_check import check
-from nerbench.tasks.inference.tagger import LoadedTokenizer, Tagger
+from nerbench.tasks.inference.loaded_model import LoadedModel, LoadedTokenizer
 from nerbench.tasks.inference.tokenization import SpecialTokens
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def load_tagger(  # noqa: PLR0913 - one keyword a setting
     window: int | None = None,
     name: str = "",
     golden: Golden | None = None,
-) -> Tagger:
+) -> LoadedModel:
     """Load a saved token classifier for inference, called `name` in messages.
 
     Raises CorruptArtifactError if weights are missing (transformers would fill them with random numbers), are not used,
@@ -233,7 +233,7 @@ def load_tagger(  # noqa: PLR0913 - one keyword a setting
     ignored = _check_weights(loading, name)
     tokenizer = load_tokenizer(folder)
     _check_vocabulary(tokenizer, model.get_input_embeddings().weight.shape[0], name)
-    tagger = Tagger(
+    tagger = LoadedModel(
         model=model.to(device).eval(),
         tokenizer=tokenizer,
         labels=_labels(model.config.id2label, name),

@@ -14,10 +14,10 @@ import torch
 from nerbench.artifacts.malloc import tune_malloc
 from nerbench.tasks.inference.golden_check import PIECES, SENTENCES, pieces_of
 from nerbench.tasks.inference.linear_kernels import default_kernel
+from nerbench.tasks.inference.loaded_model import LoadedModel
 from nerbench.tasks.inference.packed_attention import REPLACED, logits_of, use_packed_attention
 from nerbench.tasks.inference.packed_linear import Kernel, LinearShape, pack_linear_layers
 from nerbench.tasks.inference.quantized_linear import QuantizedLinear
-from nerbench.tasks.inference.tagger import Tagger
 
 TOLERANCES = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 """Largest allowed difference of a logit, as a share of the logits' range; rounding errors are far smaller."""
@@ -30,7 +30,7 @@ Answers = list[torch.Tensor]
 """One tensor of shape (tokens, labels) per sentence."""
 
 
-def optimize_for_inference(tagger: Tagger, kernels: Mapping[LinearShape, Kernel] | None = None) -> Tagger:
+def optimize_for_inference(tagger: LoadedModel, kernels: Mapping[LinearShape, Kernel] | None = None) -> LoadedModel:
     """Optimize the model in place: pack sentences and, on a CPU, choose the kernels of linear layers.
 
     `kernels`: those of `kernels_for`; other layers get the default kernel.
@@ -46,7 +46,7 @@ def optimize_for_inference(tagger: Tagger, kernels: Mapping[LinearShape, Kernel]
         return replace(tagger, batching="even")
 
 
-def _optimized(tagger: Tagger, kernels: Mapping[LinearShape, Kernel]) -> Tagger:
+def _optimized(tagger: LoadedModel, kernels: Mapping[LinearShape, Kernel]) -> LoadedModel:
     sentences = golden_inputs(tagger)
     expected = one_by_one(tagger, sentences)
     packed = replace(tagger, batching="packed")
@@ -70,26 +70,26 @@ def _optimized(tagger: Tagger, kernels: Mapping[LinearShape, Kernel]) -> Tagger:
     return tagger
 
 
-def golden_inputs(tagger: Tagger) -> list[tuple[int, ...]]:
+def golden_inputs(tagger: LoadedModel) -> list[tuple[int, ...]]:
     """The golden sentences as token ids, cut to different lengths, to check padding and positions."""
     longest = min(PIECES, tagger.window)
     limits = (longest - longest // 4, longest, longest - longest // 2)
     return [pieces_of(tagger, sentence, limit) for sentence, limit in zip(SENTENCES, limits, strict=True)]
 
 
-def one_by_one(tagger: Tagger, sentences: Sentences) -> Answers:
+def one_by_one(tagger: LoadedModel, sentences: Sentences) -> Answers:
     """The logits of each sentence, computed separately by transformers."""
     with torch.inference_mode():
         return [tagger.model(input_ids=torch.tensor([ids], device=tagger.device)).logits[0] for ids in sentences]
 
 
-def together(tagger: Tagger, sentences: Sentences) -> Answers:
+def together(tagger: LoadedModel, sentences: Sentences) -> Answers:
     """The logits of each sentence, computed in one batch by the tagger."""
     logits = logits_of(tagger, sentences)
     return [logits.rows[start : start + len(ids)] for start, ids in zip(logits.starts, sentences, strict=True)]
 
 
-def _may_pack(tagger: Tagger) -> bool:
+def _may_pack(tagger: LoadedModel) -> bool:
     # The default of transformers where supported; there is no public way to query it.
     chosen = getattr(tagger.model.config, "_attn_implementation", None) == REPLACED
     half_on_gpu = tagger.device.type == "cuda" and bool(
@@ -98,7 +98,7 @@ def _may_pack(tagger: Tagger) -> bool:
     return chosen and (tagger.device.type == "cpu" or half_on_gpu)
 
 
-def _isolates(tagger: Tagger, sentences: Sentences, expected: Answers) -> bool:
+def _isolates(tagger: LoadedModel, sentences: Sentences, expected: Answers) -> bool:
     """Whether packed sentences have the same logits, and changing one sentence changes no bit of the others."""
     first, middle, last = sentences
     other = tuple(islice(cycle(last), len(middle)))
@@ -107,7 +107,7 @@ def _isolates(tagger: Tagger, sentences: Sentences, expected: Answers) -> bool:
     return isolated and _same(tagger, before, expected)
 
 
-def _same(tagger: Tagger, found: Answers, expected: Answers) -> bool:
+def _same(tagger: LoadedModel, found: Answers, expected: Answers) -> bool:
     quantized = any(isinstance(module, QuantizedLinear) for module in tagger.model.modules())
     tolerance = TOLERANCE_INT8 if quantized else TOLERANCES[expected[0].dtype]
     logits, wanted = torch.cat(found).float(), torch.cat(expected).float()

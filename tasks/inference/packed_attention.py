@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from nerbench.tasks.inference.loaded_model import LoadedModel
 from nerbench.tasks.inference.loading import OFFSET_POSITIONS
 from nerbench.tasks.inference.packed_linear import filled
-from nerbench.tasks.inference.tagger import Tagger
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -132,7 +132,7 @@ class Logits(NamedTuple):
     """The row of each window's first token."""
 
 
-def logits_of(tagger: Tagger, windows: Sequence[Sequence[int]]) -> Logits:
+def logits_of(tagger: LoadedModel, windows: Sequence[Sequence[int]]) -> Logits:
     """The logits of windows given as token ids, including special tokens; does not wait for the device."""
     with torch.inference_mode():
         return (_packed if tagger.batching == "packed" else _padded)(tagger, windows)
@@ -144,7 +144,7 @@ def on_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
-def _packed(tagger: Tagger, windows: Sequence[Sequence[int]]) -> Logits:
+def _packed(tagger: LoadedModel, windows: Sequence[Sequence[int]]) -> Logits:
     lengths = np.array([len(ids) for ids in windows])
     bounds = np.concatenate([[0], np.cumsum(lengths)])
     pieces = int(bounds[-1])
@@ -160,12 +160,12 @@ def _packed(tagger: Tagger, windows: Sequence[Sequence[int]]) -> Logits:
     return Logits(logits, bounds[:-1])
 
 
-def _first_position(tagger: Tagger) -> int:
+def _first_position(tagger: LoadedModel) -> int:
     config = tagger.model.config
     return config.pad_token_id + 1 if config.model_type in OFFSET_POSITIONS else 0
 
 
-def _padded(tagger: Tagger, windows: Sequence[Sequence[int]]) -> Logits:
+def _padded(tagger: LoadedModel, windows: Sequence[Sequence[int]]) -> Logits:
     width = max(len(ids) for ids in windows)
     ids = np.full((len(windows), width), tagger.tokenizer.special.pad, dtype=np.int64)
     mask = np.zeros((len(windows), width), dtype=np.int64)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from nerbench.tasks.inference.tagger import Batching, Tagger
+from nerbench.tasks.inference.loaded_model import Batching, LoadedModel
 from nerbench.tasks.inference.tokenization import Pieces, Window, tokenize, truncated_words, windows
 
 BLOCK = 2048
@@ -46,7 +46,7 @@ class BlockPredictions(NamedTuple):
 
 
 def predict(
-    tagger: Tagger,
+    tagger: LoadedModel,
     sentences: Iterable[Sequence[str]],
     *,
     aggregation_strategy: str = "first",
@@ -77,7 +77,7 @@ def ahead(compute: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[
 
 
 def predict_block(
-    tagger: Tagger,
+    tagger: LoadedModel,
     sentences: Sequence[Sequence[str]],
     *,
     aggregation_strategy: str = "first",
@@ -122,7 +122,7 @@ def batches(lengths: Sequence[int], budget: int, batching: Batching = "padded") 
         yield range(start, len(lengths))
 
 
-def _probabilities(tagger: Tagger, cut: Sequence[Window], strategy: str) -> np.ndarray:
+def _probabilities(tagger: LoadedModel, cut: Sequence[Window], strategy: str) -> np.ndarray:
     """(deciding tokens, labels) of windows in length order, copied to the host all at once."""
     import torch  # only here: a run that infers nothing does without
 

@@ -21,8 +21,8 @@ from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.tag_schemes import OUTSIDE
 
 if TYPE_CHECKING:
+    from nerbench.tasks.inference.loaded_model import LoadedModel
     from nerbench.tasks.inference.prediction import BlockPredictions
-    from nerbench.tasks.inference.tagger import Tagger
 
 
 SCHEMA = pa.schema(
@@ -134,7 +134,7 @@ class Inferred(NamedTuple):
 
 def infer(  # noqa: PLR0913 - what is inferred, and where it goes
     path: Path,
-    tagger: "Tagger",
+    tagger: "LoadedModel",
     corpus: Corpus,
     *,
     aggregation_strategy: str,

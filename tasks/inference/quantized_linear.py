@@ -15,7 +15,7 @@ from nerbench.tasks.inference import golden_check
 from nerbench.tasks.inference.packed_linear import FULL_ROWS, before_gelu, filled
 
 if TYPE_CHECKING:
-    from nerbench.tasks.inference.tagger import Tagger
+    from nerbench.tasks.inference.loaded_model import LoadedModel
 
 ACTIVATIONS, WEIGHTS = 127, 63
 """The largest integers, symmetric around 0. A processor without VNNI instructions adds two products of an unsigned
@@ -65,7 +65,7 @@ class QuantizedLinear(nn.Module):  # type: ignore[misc]
         return result
 
 
-def quantize(tagger: "Tagger", name: str) -> None:
+def quantize(tagger: "LoadedModel", name: str) -> None:
     """Quantize the linear layers of a loaded fp32 model, called `name` in messages.
 
     Raises InputError if this processor's oneDNN lacks int8 products, or if they change the logits of the golden

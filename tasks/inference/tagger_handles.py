@@ -9,7 +9,7 @@ from nerbench.artifacts.references import golden_of
 from nerbench.tasks.inference.evaluation_key import EvaluationSettings
 
 if TYPE_CHECKING:
-    from nerbench.tasks.inference.tagger import Tagger
+    from nerbench.tasks.inference.loaded_model import LoadedModel
 
 
 def tagger_handle(
@@ -19,7 +19,7 @@ def tagger_handle(
     as_saved: bool = False,
     graph: Path | None = None,
     results: str | None = None,
-) -> "ArtifactHandle[Tagger]":
+) -> "ArtifactHandle[LoadedModel]":
     """A lazy handle of the model with these settings; with `as_saved`, torch computes it and no module is replaced.
 
     `graph` is the file of `export_graph`; without it, a backend exports the model itself. `results` is the folder that
@@ -32,7 +32,7 @@ def tagger_handle(
 
     device = resolve_device(settings.device)
 
-    def load(folder: Path) -> "Tagger":
+    def load(folder: Path) -> "LoadedModel":
         on_torch = as_saved or settings.backend == "torch"
         tagger = load_tagger(
             folder,

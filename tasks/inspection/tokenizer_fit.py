@@ -9,7 +9,7 @@ from nerbench.tasks.inspection.facts import Lengths, TokenFacts
 
 if TYPE_CHECKING:
     from nerbench.artifacts.manifest import ArtifactRef
-    from nerbench.tasks.inference.tagger import LoadedTokenizer
+    from nerbench.tasks.inference.loaded_model import LoadedTokenizer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,8 +19,8 @@ from nerbench.tasks.scoring.entities import Mode, encode, extract
 
 if TYPE_CHECKING:
     from nerbench.artifacts.lazy_artifact import ArtifactHandle
+    from nerbench.tasks.inference.loaded_model import LoadedModel
     from nerbench.tasks.inference.prediction import BlockPredictions
-    from nerbench.tasks.inference.tagger import Tagger
 
 
 class Entity(NamedTuple):
@@ -85,7 +85,7 @@ def reader_of(artifact: ArtifactRef, labels: Sequence[str], benchmark: Benchmark
 
 
 def tag_sentences(
-    tagger: "Tagger", reader: Reader, sentences: Iterable[Sentence], *, aggregation_strategy: str
+    tagger: "LoadedModel", reader: Reader, sentences: Iterable[Sentence], *, aggregation_strategy: str
 ) -> Iterator[TaggedSentence]:
     """The sentences in order with tags and entities. At most one block of sentences is in memory."""
     from nerbench.tasks.inference.prediction import predict
@@ -114,7 +114,10 @@ def tag(
 
 
 def tag_with(
-    handle: "ArtifactHandle[Tagger]", sentences: Iterable[Sentence], benchmark: BenchmarkConfig, mode: Mode = "strict"
+    handle: "ArtifactHandle[LoadedModel]",
+    sentences: Iterable[Sentence],
+    benchmark: BenchmarkConfig,
+    mode: Mode = "strict",
 ) -> Iterator[TaggedSentence]:
     """Like `tag`, with a handle that keeps the model."""
     reader = reader_of(handle.ref, handle.value.labels, benchmark, mode)

@@ -17,7 +17,7 @@ from nerbench.tasks.config import CardConfig, Config
 from nerbench.tasks.config.schema_base import MODES
 from nerbench.tasks.config.yaml_file import parse_mapping
 from nerbench.tasks.publishing import card_from_manifest
-from nerbench.tasks.publishing.card_evidence import Annotation, Evidence, find_evidence
+from nerbench.tasks.publishing.card_evidence import AnnotationScores, Evidence, find_evidence
 from nerbench.tasks.publishing.markdown_escaping import line
 from nerbench.tasks.scoring.metrics import Row
 
@@ -228,7 +228,7 @@ def is_hub_id(base: str | None) -> bool:
     return bool(base and _HUB_ID.fullmatch(base))
 
 
-def _eval_results(scored: Annotation) -> "list[EvalResult]":
+def _eval_results(scored: AnnotationScores) -> "list[EvalResult]":
     """Overall F1 in every mode, in 0…1; `metric_args` gives the mode and the interval."""
     from huggingface_hub import EvalResult
 

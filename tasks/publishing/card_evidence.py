@@ -12,8 +12,8 @@ from nerbench.tasks.scoring.metrics import Row
 _ABOUT = ("dataset", "split", "gold", "dtype", "words_sha256", "gold_sha256")
 
 
-class Annotation(NamedTuple):
-    """One annotation of a corpus, with the scores of the model."""
+class AnnotationScores(NamedTuple):
+    """The scores of the model against one annotation of a corpus."""
 
     dataset: str
     split: str
@@ -40,7 +40,7 @@ class Evidence(NamedTuple):
     """The newest run that scored it; None if there is none."""
     date: str | None
     """The logical date of that run."""
-    annotations: list[Annotation]
+    annotations: list[AnnotationScores]
     """The annotation of each corpus, followed by its additional annotations."""
     speed: list[Row]
     """Rows of the newest run that measured it."""
@@ -93,9 +93,11 @@ def _built_in(metrics: Iterable[Row]) -> list[Row]:
     return [row for row in metrics if row["source"] is None and row["n_models"] is None]
 
 
-def _annotations(metrics: Iterable[Row]) -> list[Annotation]:
+def _annotations(metrics: Iterable[Row]) -> list[AnnotationScores]:
     found: dict[tuple[Any, ...], list[Row]] = {}
     for row in metrics:
         found.setdefault(tuple(row[name] for name in _ABOUT), []).append(row)
-    annotations = [Annotation(**dict(zip(_ABOUT, about, strict=True)), rows=rows) for about, rows in found.items()]
+    annotations = [
+        AnnotationScores(**dict(zip(_ABOUT, about, strict=True)), rows=rows) for about, rows in found.items()
+    ]
     return sorted(annotations, key=lambda one: (one.dataset, one.split, one.gold != one.dataset, one.gold))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from nerbench.artifacts.manifest import Manifest
 from nerbench.tasks.config.schema_base import MODES
-from nerbench.tasks.publishing.card_evidence import Annotation, Evidence
+from nerbench.tasks.publishing.card_evidence import AnnotationScores, Evidence
 from nerbench.tasks.publishing.markdown_escaping import line, name, names, table, text, whole
 from nerbench.tasks.results.query import used_memory
 from nerbench.tasks.scoring.counts import OVERALL
@@ -99,12 +99,12 @@ def limitations(evidence: Evidence) -> list[str]:
     return [one for one in found if one]
 
 
-def _about(one: Annotation) -> str:
+def _about(one: AnnotationScores) -> str:
     gold = "" if one.gold == one.dataset else f" against the annotation {name(one.gold)}"
     return f"{name(one.dataset)}, {text(one.split)} split{gold}"
 
 
-def _modes(one: Annotation) -> str:
+def _modes(one: AnnotationScores) -> str:
     rows = [
         (name(mode), *(_points(one.find(mode, metric)) for metric in ("precision", "recall", "f1")))
         for mode in MODES
@@ -113,7 +113,7 @@ def _modes(one: Annotation) -> str:
     return table(("mode", "precision", "recall", "F1"), rows, numbers_from=1) if rows else ""
 
 
-def _by_type(one: Annotation) -> str:
+def _by_type(one: AnnotationScores) -> str:
     rows = []
     for label in _types(one):
         row = one.find("strict", "f1", label=label)
@@ -122,7 +122,7 @@ def _by_type(one: Annotation) -> str:
     return table(("type, strict", "precision", "recall", "F1", "entities"), rows, numbers_from=1) if rows else ""
 
 
-def _beside(one: Annotation) -> str:
+def _beside(one: AnnotationScores) -> str:
     """One sentence each for the macro average, token accuracy and calibration."""
     sentences = []
     if (row := one.find("strict", "f1", average="macro")) and row["value"] is not None:
@@ -138,7 +138,7 @@ def _beside(one: Annotation) -> str:
     return " ".join([*sentences, f"Computed in {name(one.dtype)}. sha256: {digests}."])
 
 
-def _slices(one: Annotation) -> str:
+def _slices(one: AnnotationScores) -> str:
     everything = one.find("strict", "f1")
     if everything is None or everything["value"] is None:
         return ""
@@ -152,7 +152,7 @@ def _slices(one: Annotation) -> str:
     return table(("slice", "description", "F1", "difference from all", "entities"), rows, numbers_from=2)
 
 
-def _weak_points(one: Annotation) -> Iterable[str]:
+def _weak_points(one: AnnotationScores) -> Iterable[str]:
     everything = one.find("strict", "f1")
     unseen, seen = (one.find("strict", "f1", slice=part) for part in ("unseen", "seen"))
     if unseen and seen and _known(unseen, seen) and unseen["value"] < seen["value"]:
@@ -177,7 +177,7 @@ def _weak_points(one: Annotation) -> Iterable[str]:
         yield f"The numbers for {names(small)} are based on fewer than {FEW} entities and are unreliable."
 
 
-def _groups(one: Annotation) -> str:
+def _groups(one: AnnotationScores) -> str:
     """F1 of every type, also for unseen mentions and in sentences of capitals."""
     parts = [part for part in ("unseen", "all_caps") if one.find("strict", "f1", slice=part)]
     if not parts:
@@ -194,7 +194,7 @@ def _groups(one: Annotation) -> str:
     )
 
 
-def _types(one: Annotation) -> list[str]:
+def _types(one: AnnotationScores) -> list[str]:
     return list(dict.fromkeys(row["label"] for row in one.rows if row["mode"] == "strict" and row["label"] != OVERALL))
 
 

@@ -4,7 +4,6 @@ The Hub's client reads the token from the environment (`HF_TOKEN`) or from `hf a
 """
 
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -15,6 +14,7 @@ from nerbench.artifacts.errors import ConflictError, InputError, NerbenchError, 
 from nerbench.artifacts.hub_models import client, git_digest, is_intact, is_safe, is_transient
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import load_manifest, materialise
+from nerbench.artifacts.scratch_folders import scratch_folder
 from nerbench.artifacts.storage.retries import Unanswered, attempt
 from nerbench.tasks.publishing.card import merge
 
@@ -171,7 +171,7 @@ def _read_card(repository: str, commit: str, listed: "RepoFile | None") -> str |
     if listed.size > _MAX_CARD_BYTES:
         problem = f"its {README} has {listed.size} bytes, more than {_MAX_CARD_BYTES}"
         raise InputError(f"--to {repository}", problem, "shorten it there, or publish elsewhere")
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         path = client().hf_hub_download(repository, README, revision=commit, local_dir=folder)
         return Path(path).read_text(encoding="utf-8", errors="replace")
 

@@ -153,9 +153,7 @@ def _rows(results: str, model: str, query: Query) -> Iterator[tuple[str, Row]]:
     """(logical date, row) of every run. Of two rows for one number, such as after rescoring, the one with a value."""
     filters: list[Filter] = [("model", "=", model), *((name, "=", getattr(query, name)) for name in MEASURED)]
     filters += [(name, "=", value) for name in ("dataset", "gold") if (value := getattr(query, name))]
-    rows = read_results(
-        results, "metrics", columns=["run_date", *_COLUMNS], filters=filters, since=_checked(query.since)
-    )
+    rows = read_results(results, "metrics", columns=["run_date", *_COLUMNS], filters=filters, since=query.since)
     numbers: dict[tuple[Any, ...], Row] = {}
     for row in (row for row in as_rows(rows) if row["average"] in _MICRO):
         key = tuple(row[name] for name in ("run_date", "run_id", "artifact_id", "dataset", "split", "gold"))
@@ -166,7 +164,7 @@ def _rows(results: str, model: str, query: Query) -> Iterator[tuple[str, Row]]:
 
 def _runs(results: str, since: str | None) -> dict[str, _Run]:
     """The runs by id, with the rows of their last attempt."""
-    rows = as_rows(read_results(results, "runs", columns=("run_date", "outcome", *READ_COLUMNS), since=_checked(since)))
+    rows = as_rows(read_results(results, "runs", columns=("run_date", "outcome", *READ_COLUMNS), since=since))
     return {row["run_id"]: _Run(row["run_date"].isoformat(), row) for row in sorted(rows, key=start_order)}
 
 
@@ -263,10 +261,3 @@ def _unknown_model(results: str, model: str) -> InputError:
         )
     near = get_close_matches(model, known, n=5) or known[:10]
     return InputError(f"model {model!r}", f"is in no run of {results}", f"choose among {', '.join(near)}")
-
-
-def _checked(since: str | None) -> str | None:
-    try:
-        return calendar_date.fromisoformat(since).isoformat() if since else None
-    except ValueError:
-        raise InputError(f"--since {since!r}", "is not a date", "write it as YYYY-MM-DD") from None

@@ -1,10 +1,10 @@
 """Adds scores to earlier runs: which predictions they scored, and new rows that leave existing ones unchanged."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date as calendar_date
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import InputError, collected
+from nerbench.artifacts.tables.table_files import checked_date
 from nerbench.artifacts.tables.tables import Filter, read_newest_first, table_key, write_table
 from nerbench.tasks.config import Section
 from nerbench.tasks.results.rows import metric_rows
@@ -41,7 +41,7 @@ def scored_predictions(results: str, since: str | None) -> list[ScoredPrediction
 
     Raises InputError if there are none, and for an invalid date.
     """
-    first = "" if since is None else _checked(since)
+    first = "" if since is None else checked_date(since)
     columns = ["run_id", "started_at", "attempt", *_OF_PREDICTIONS]
     found: dict[tuple[str, ...], tuple[Row, dict[str, Run]]] = {}
     for dated in read_newest_first(results, "metrics", columns=[*columns, "n_models"]):
@@ -92,10 +92,3 @@ def _is_computed(row: Row) -> bool:
 
 def _key(row: Row) -> Sequence[str | None]:
     return tuple(row.get(name) for name in SAME)
-
-
-def _checked(since: str) -> str:
-    try:
-        return calendar_date.fromisoformat(since).isoformat()
-    except ValueError:
-        raise InputError(f"date {since!r}", "is not a date", "write it as YYYY-MM-DD") from None

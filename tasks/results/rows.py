@@ -1,6 +1,6 @@
 """Complete rows of the result tables, with the columns that identify model, corpus and run."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date as calendar_date
 from typing import Any, NamedTuple
 
@@ -35,6 +35,10 @@ from nerbench.tasks.scoring.score_predictions import (
     name_predictions,
 )
 from nerbench.tasks.scoring.stored_predictions import Predicted, predictions_key
+from nerbench.tasks.scoring.user_metrics import CUSTOM
+
+Group = tuple[str, ...]
+"""What identifies rows that an attempt of a run has all or none of."""
 
 
 def metric_rows(run: Run, predicted: Predicted, scored: Iterable[Row]) -> list[Row]:
@@ -69,10 +73,15 @@ def write_user_metrics(run: Run, predicted: Predicted, rows: Sequence[Row]) -> l
 
     Rows of an earlier attempt stay, because a metric that times the model differs each time.
     """
-    parts = _parts("own", predicted)
-    first = _keep(run, "metrics", rows, *parts)
-    added = _added(rows, set(map(_annotation, first.rows)))
-    return [first, *(_keep(run, "metrics", found, *parts, *annotation) for annotation, found in added.items())]
+    return _keep_all(run, "metrics", rows, *_parts("own", predicted))
+
+
+def _keep_all(run: Run, table: str, rows: Sequence[Row], *parts: str) -> list[Stored]:
+    """The rows in a file of the first attempt, and one for each group that it lacked. Written rows stay."""
+    group_of = _function if table == "custom" else _annotation
+    first = _keep(run, table, rows, *parts)
+    added = _added(rows, set(map(group_of, first.rows)), group_of)
+    return [first, *(_keep(run, table, found, *parts, *group) for group, found in added.items())]
 
 
 def _keep(run: Run, table: str, rows: Sequence[Row], *parts: str) -> Stored:
@@ -91,42 +100,51 @@ def _write_metrics(run: Run, rows: Sequence[Row], *parts: str) -> str:
     return write_table(run.results, "metrics", list(rows), date=run.date, key=table_key(run.run_id, *parts))
 
 
-Annotation = tuple[str, str]
-"""Data set and gold."""
-
-
-def _annotation(row: Row) -> Annotation:
+def _annotation(row: Row) -> Group:
     return row["dataset"], row["gold"]
 
 
+def _function(row: Row) -> Group:
+    """A benchmark function, which may return several numbers, and the annotation that it was called for."""
+    return row.get("dataset") or "", row.get("gold") or "", row["name"].partition(".")[0]
+
+
+def _scores(row: Row) -> Group:
+    """An annotation, and whether the metric is a custom one, because those may fail as a whole for a model."""
+    return *_annotation(row), *([CUSTOM] if row["level"] == CUSTOM else ())
+
+
 def _complete(run: Run, rows: Sequence[Row], *parts: str) -> list[str]:
-    """Write rows to one file. Annotations that an earlier attempt lacked get a file each, because written files never
+    """Write rows to one file. Groups that an earlier attempt lacked get a file each, because written files never
     change."""
     try:
         return [_write_metrics(run, rows, *parts)]
     except ConflictError:
-        earlier, now = _annotations_of(run, parts), set(map(_annotation, rows))
+        earlier, now = _groups_of(run, parts), set(map(_scores, rows))
         if earlier == now:
             raise
-    # If this attempt lacks an annotation of the earlier one, their rows cannot be compared.
-    same = [_write_metrics(run, [row for row in rows if _annotation(row) in earlier], *parts)] if earlier < now else []
-    added = _added(rows, earlier)
-    return [*same, *(_write_metrics(run, found, *parts, *annotation) for annotation, found in added.items())]
+    first: str | None
+    if earlier < now:
+        first = _write_metrics(run, [row for row in rows if _scores(row) in earlier], *parts)
+    else:  # this attempt lacks a group of the earlier one, so their rows cannot be compared
+        first = find_table_file(run.results, "metrics", table_key(run.run_id, *parts), run.date)
+    added = _added(rows, earlier, _scores)
+    return [*filter(None, [first]), *(_write_metrics(run, found, *parts, *group) for group, found in added.items())]
 
 
-def _added(rows: Sequence[Row], earlier: Collection[Annotation]) -> dict[Annotation, list[Row]]:
-    """The rows of each annotation that is not one of the `earlier` ones."""
-    added: dict[Annotation, list[Row]] = {}
+def _added(rows: Sequence[Row], earlier: Collection[Group], group_of: Callable[[Row], Group]) -> dict[Group, list[Row]]:
+    """The rows of each group that is not one of the `earlier` ones."""
+    added: dict[Group, list[Row]] = {}
     for row in rows:
-        if _annotation(row) not in earlier:
-            added.setdefault(_annotation(row), []).append(row)
+        if group_of(row) not in earlier:
+            added.setdefault(group_of(row), []).append(row)
     return added
 
 
-def _annotations_of(run: Run, parts: Sequence[str]) -> set[Annotation]:
-    """The annotations whose rows are in the file of an earlier attempt."""
+def _groups_of(run: Run, parts: Sequence[str]) -> set[Group]:
+    """The groups whose rows are in the file of an earlier attempt."""
     written = read_table_file(run.results, "metrics", table_key(run.run_id, *parts), date=run.date)
-    return set(map(_annotation, written.select(["dataset", "gold"]).to_pylist()))
+    return set(map(_scores, written.select(["dataset", "gold", "level"]).to_pylist()))
 
 
 def write_perturbed_metrics(run: Run, clean: Predicted, rows: Sequence[Row]) -> str:
@@ -141,12 +159,12 @@ def write_robustness(run: Run, clean: Predicted, rows: Sequence[Row]) -> str:
     return write_table(run.results, "robustness", [run.columns | row for row in rows], date=run.date, key=key)
 
 
-def write_custom(run: Run, artifact_id: str | None, rows: Sequence[Row]) -> Stored:
+def write_custom(run: Run, artifact_id: str | None, rows: Sequence[Row]) -> list[Stored]:
     """Write the rows of benchmark functions for one model, or for none. Returns what is stored.
 
     Rows of an earlier attempt stay, because durations differ each time.
     """
-    return _keep(run, "custom", rows, "custom", artifact_id or "")
+    return _keep_all(run, "custom", rows, "custom", artifact_id or "")
 
 
 def write_gate(run: Run, name: str, rows: Sequence[Row]) -> str:

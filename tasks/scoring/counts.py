@@ -36,7 +36,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from nerbench.tasks.config.schema_base import DEFAULT_MODES, Mode
-from nerbench.tasks.data.arrow_cache import array_on_disk
+from nerbench.tasks.data.arrow_cache import array_from_blocks
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.scoring.entities import (
     Codes,
@@ -140,7 +140,7 @@ def count_both_ways(
     if whole[0].units.kind == "sentence":
         return whole
     starts = (part.document[part.sentence_starts] for part in parts() if part.document is not None)
-    documents = array_on_disk(starts, np.int64)
+    documents = array_from_blocks(starts, np.int64)
     units = Units.of(n_sentences=len(documents), n_documents=None)
     by_sentence = count((replace(part, units=units) for part in parts()), slices, modes)
     of_units = documents[:: units.size].copy()

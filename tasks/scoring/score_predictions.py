@@ -22,7 +22,7 @@ from nerbench.artifacts.tables.parquet_bounds import Stream, bounded, corrupt_if
 from nerbench.artifacts.unnamed_files import unnamed_file
 from nerbench.tasks.config import BenchmarkConfig, Config, Section
 from nerbench.tasks.data.alignment import Alignment
-from nerbench.tasks.data.arrow_cache import CHUNK, table_on_disk
+from nerbench.tasks.data.arrow_cache import CHUNK, table_from_batches
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
 from nerbench.tasks.data.label_matching import match_labels
@@ -152,7 +152,7 @@ def name_predictions(results: str, evaluated: Evaluated, benchmark: BenchmarkCon
             table, tags = project_predictions(read_table(stream), reading, ref.types, corpus, corpus.alignment)
         else:
             with bounded(stream) as file:
-                table = table_on_disk(renamed_parts(file, reading, corpus), SCHEMA)
+                table = table_from_batches(renamed_parts(file, reading, corpus), SCHEMA)
             tags = table["pred"]
     return NamedPredictions(
         evaluated=evaluated,

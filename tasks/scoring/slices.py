@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from nerbench.artifacts.errors import InputError, pass_interrupts
 from nerbench.tasks.config import SliceConfig
 from nerbench.tasks.config.user_code import explain, load_function, place_of
-from nerbench.tasks.data.arrow_cache import array_on_disk
+from nerbench.tasks.data.arrow_cache import array_from_blocks
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.scoring.entities import Codes, Entities, Flags, Indices
 from nerbench.tasks.scoring.slice_expressions import parse
@@ -278,7 +278,7 @@ def survey_of(parts: Iterable[TaggedWords]) -> Survey:
             if part.text is not None:
                 yield _digests(part.text, starts)
 
-    repeats = _repeats(array_on_disk(digests(), np.uint64))
+    repeats = _repeats(array_from_blocks(digests(), np.uint64))
     return Survey(has, repeats, np.concatenate(opens))
 
 

@@ -29,7 +29,7 @@ from nerbench.tasks.scoring.score import ROW, failed, parameters_of, reason_of, 
 from nerbench.tasks.scoring.tagged_words import TaggedWords, lowest_scores
 
 if TYPE_CHECKING:
-    from nerbench.tasks.inference.tagger import Tagger
+    from nerbench.tasks.inference.loaded_model import LoadedModel
 
 
 SCHEMA = pa.schema(
@@ -146,7 +146,7 @@ NO_MODEL = "it needs the model, which is not loaded for scoring stored predictio
 
 
 def run_custom(
-    metrics: Iterable[Metric], predictions: Predictions, load_model: "Callable[[], Tagger] | None" = None
+    metrics: Iterable[Metric], predictions: Predictions, load_model: "Callable[[], LoadedModel] | None" = None
 ) -> list[Row]:
     """Rows (the columns of `score.ROW`) of the metrics that need predictions or the model; other metrics are ignored.
 
@@ -174,12 +174,12 @@ def run_custom(
 
 
 class _Model(NamedTuple):
-    tagger: "Tagger | None" = None
+    tagger: "LoadedModel | None" = None
     trouble: str | None = None
     """Why there is no model."""
 
 
-def _load(load_model: "Callable[[], Tagger] | None") -> _Model:
+def _load(load_model: "Callable[[], LoadedModel] | None") -> _Model:
     if load_model is None:
         return _Model(None, NO_MODEL)
     try:

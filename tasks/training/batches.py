@@ -9,8 +9,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from nerbench.tasks.data.corpus import Corpus
+from nerbench.tasks.inference.loaded_model import LoadedTokenizer
 from nerbench.tasks.inference.prediction import batches, runs_of
-from nerbench.tasks.inference.tagger import LoadedTokenizer
 from nerbench.tasks.training.distributed import ALONE, Ranks
 from nerbench.tasks.training.tokenized_corpora import IGNORED, tokenized
 

@@ -16,8 +16,8 @@ from nerbench.artifacts.storage.paths import room_for
 from nerbench.tasks.child_process import Emit, Job, serve
 from nerbench.tasks.config import DatasetConfig, ModelConfig
 from nerbench.tasks.inference.golden_check import record
+from nerbench.tasks.inference.loaded_model import LoadedTokenizer
 from nerbench.tasks.inference.loading import load_tagger
-from nerbench.tasks.inference.tagger import LoadedTokenizer
 from nerbench.tasks.training.arguments import resolve_precision
 from nerbench.tasks.training.distributed import ranks
 from nerbench.tasks.training.launch import folder_sha256

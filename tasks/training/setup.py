@@ -25,6 +25,7 @@ from nerbench.tasks.config import DatasetConfig, ModelConfig
 from nerbench.tasks.data.corpus import Corpus, load_splits, pick_split
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.data.train_share import take_share
+from nerbench.tasks.inference.loaded_model import LoadedTokenizer
 from nerbench.tasks.inference.loading import (
     DEFAULT_WINDOW,
     REACHABLE,
@@ -33,7 +34,6 @@ from nerbench.tasks.inference.loading import (
     prepare_tokenizer,
     usable_window,
 )
-from nerbench.tasks.inference.tagger import LoadedTokenizer
 from nerbench.tasks.training.arguments import arguments
 from nerbench.tasks.training.batches import Examples, collate
 from nerbench.tasks.training.distributed import ALONE, Ranks, training_device

@@ -26,7 +26,7 @@ from nerbench.artifacts.local_copies import cache_folder
 from nerbench.tasks.data.arrow_cache import Column
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.load_corpus import as_dataset
-from nerbench.tasks.inference.tagger import LoadedTokenizer
+from nerbench.tasks.inference.loaded_model import LoadedTokenizer
 from nerbench.tasks.inference.tokenization import tokenize, windows
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -14,8 +15,10 @@ import pytest
 from nerbench.artifacts.scratch_folders import scratch_folder
 
 HOLD = """
+import sys
+from pathlib import Path
 from nerbench.artifacts.scratch_folders import scratch_folder
-with scratch_folder() as folder:
+with scratch_folder(*map(Path, sys.argv[1:])) as folder:
     (folder / "graph.onnx").write_text("large")
     print(folder, flush=True)
     input()
@@ -48,18 +51,24 @@ def test_a_folder_is_removed_at_the_end(parent: Path, error: Exception | None) -
     assert [*parent.iterdir()] == []
 
 
-def test_the_folder_of_a_killed_process_is_removed_and_that_of_a_live_one_stays(parent: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("named", [False, True])
+def test_the_folder_of_a_killed_process_is_removed_and_that_of_a_live_one_stays(parent: Path, named: bool) -> None:
+    chosen = [parent / "cache"] if named else []
+    for folder in chosen:
+        folder.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, *chosen], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     with process:
         theirs = aged(Path(process.stdout.readline().strip()))
-        with scratch_folder():
+        with scratch_folder(*chosen):
             assert (theirs / "graph.onnx").exists()
         process.send_signal(signal.SIGKILL)
     assert theirs.exists()
-    with scratch_folder() as ours:
-        assert [*parent.iterdir()] == [ours]
+    with scratch_folder(*chosen) as ours:
+        assert [*ours.parent.iterdir()] == [ours]
 
 
 def test_what_may_not_be_abandoned_stays(parent: Path) -> None:
@@ -92,3 +101,11 @@ def test_a_parent_that_may_not_be_listed_is_no_obstacle(parent: Path, monkeypatc
         with scratch_folder() as folder:
             (folder / "file").write_text("x")
     assert [*parent.iterdir()] == []
+
+
+def test_all_large_temporary_folders_are_scratch_folders() -> None:
+    """Others stay after SIGKILL."""
+    root = Path(__file__).parents[2]
+    modules = [path for part in ("artifacts", "tasks", "flows", "nerbench") for path in (root / part).rglob("*.py")]
+    making = {path.name for path in modules if re.search(r"TemporaryDirectory\(|mkdtemp\(", path.read_text())}
+    assert making == {"scratch_folders.py", "local.py"}  # the latter's holds one empty lock for a moment

@@ -32,10 +32,10 @@ from nerbench.tasks.data.corpus import Corpus, load_splits
 from nerbench.tasks.inference.backend_sessions import use_backend
 from nerbench.tasks.inference.backends import PACKAGES
 from nerbench.tasks.inference.linear_kernels import kernels_for
+from nerbench.tasks.inference.loaded_model import LoadedModel
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.optimize import optimize_for_inference
 from nerbench.tasks.inference.prediction import BLOCK, predict
-from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.inference.tokenization import tokenize
 from nerbench.tasks.scoring.counts import OVERALL, count
 from nerbench.tasks.scoring.score import score
@@ -168,7 +168,7 @@ def compare(folder: Path, corpus: Corpus, rounds: int, only: Sequence[str]) -> d
     }
 
 
-def about(tagger: Tagger, sentences: Words, products: Products) -> str:
+def about(tagger: LoadedModel, sentences: Words, products: Products) -> str:
     """What equal sentences save, and how fast each kernel multiplies matrices of each shape."""
     blocks = (sentences[start : start + BLOCK] for start in range(0, len(sentences), BLOCK))
     once = sum(sum(pieces_of(tagger, list(dict.fromkeys(map(tuple, block))))) for block in blocks)
@@ -179,7 +179,7 @@ def about(tagger: Tagger, sentences: Words, products: Products) -> str:
     return "\n".join(lines)
 
 
-def pieces_of(tagger: Tagger, sentences: Sequence[Sequence[str]]) -> list[int]:
+def pieces_of(tagger: LoadedModel, sentences: Sequence[Sequence[str]]) -> list[int]:
     """The number of tokens of each sentence, including special tokens."""
     around = len(tagger.tokenizer.special.prefix) + len(tagger.tokenizer.special.suffix)
     return [len(pieces.ids) + around for pieces in tokenize(tagger.tokenizer.backend, sentences)]

@@ -25,10 +25,10 @@ from arithmetic_floor import work_of
 from corpus_memory import SENTENCES, sentences
 
 from nerbench.tasks.inference import prediction
+from nerbench.tasks.inference.loaded_model import LoadedModel
 from nerbench.tasks.inference.loading import dtype_of, load_tagger
 from nerbench.tasks.inference.optimize import optimize_for_inference
 from nerbench.tasks.inference.packed_attention import logits_of
-from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.inference.tokenization import Window, tokenize, windows
 
 LABELS = ("O", "B-PER", "B-ORG", "B-LOC")
@@ -74,7 +74,7 @@ def measured_peak(precision: str) -> float:
     return 2 * size**3 / min(seconds(lambda: a @ b) for _ in range(10))
 
 
-def forward_all(tagger: Tagger, cut: Sequence[Window]) -> None:
+def forward_all(tagger: LoadedModel, cut: Sequence[Window]) -> None:
     """The batches of all windows, as the benchmark forms them in each block."""
     budget = prediction.BATCH_PIECES[tagger.device.type]
     for start in range(0, len(cut), prediction.BLOCK):

@@ -50,7 +50,9 @@ def test_every_package_has_a_hash_except_the_cpu_build_of_torch() -> None:
     hashed = [command for command in installations if "--require-hashes -r" in command]
     (torch, ours) = [command for command in installations if command not in hashed]
     assert len(hashed) == 2
-    assert torch.endswith("-c constraints.txt --index-url https://download.pytorch.org/whl/cpu torch")
+    assert torch.endswith("""whl/cpu  "$(grep -o '^torch==[^ ]*' torch-cuda.lock)\"""")
+    assert len(re.findall(r"(?m)^torch==[^ ]*", LOCKS["torch-cuda.lock"])) == 1
+    assert not any("constraints.txt" in one.rest for one in of("COPY")), "each changed pin would rebuild torch"
     assert "--no-build-isolation -e ." in ours
     assert "pip check" in ours
 

@@ -10,6 +10,7 @@ import pytest
 from prefect_site import keep_database
 from small_corpus import TINY, write_corpus
 
+from nerbench.artifacts.store import Store
 from nerbench.flows.launch import quiet
 from nerbench.tasks.config import Config
 
@@ -61,13 +62,14 @@ def with_report(config: Config) -> Config:
 
 
 @pytest.fixture(scope="session")
-def finished(config: Config) -> dict[str, Any]:
-    """The summary of a pipeline run over `config`."""
+def finished(config: Config) -> Iterator[dict[str, Any]]:
+    """The summary of a pipeline run over `config`. Tests add no model to its store: others benchmark all of them."""
     from nerbench.flows.pipeline import pipeline
 
     summary = pipeline(with_report(config))
     shutil.copytree(config.results, f"{config.results}-untouched")
-    return summary
+    yield summary
+    assert {*Store(config.store).names()} == set(config.model_names)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Imported predictions and a trained model in one benchmark, through a Prefect server."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ def own(config: Config, finished: dict[str, Any], tmp_path_factory: pytest.TempP
     test = Path(write_corpus(folder / "test.txt", 12))
     text = test.read_text().replace("-ORG", "-COMPANY").replace("-LOC", "-PLACE").replace("B-MISC", "O")
     (folder / "vendor.txt").write_text(text)
-    data = config.model_dump() | {"results": str(folder / "results"), "gate": {"baseline": "tiny@latest"}}
+    store = shutil.copytree(config.store, folder / "store")  # other tests benchmark every model of the store
+    data = config.model_dump() | {"store": str(store), "results": str(folder / "results")}
+    data["gate"] = {"baseline": "tiny@latest"}
     data["datasets"] = [data["datasets"][0] | {"files": data["datasets"][0]["files"] | {"test": str(test)}}]
     data["benchmark"] |= {"speed": True, "label_map_of": {"vendor": {"PLACE": "LOC"}}}
     changed = Config.model_validate(data)

@@ -14,6 +14,13 @@ from nerbench.tasks.run_identity import Run, utc_now
 from nerbench.tasks.scoring.score_predictions import NamedPredictions
 
 pytestmark = pytest.mark.e2e
+FUNCTION = """
+import nerbench
+
+@nerbench.benchmark_function
+def n_predicted(predictions):
+    return len(predictions.predicted)
+"""
 
 
 @pytest.fixture
@@ -21,7 +28,10 @@ def two_golds(config: Config, finished: dict[str, Any], tmp_path: Path) -> Confi
     other = tmp_path / "other.txt"
     other.write_text(Path(config.datasets[0].files["test"]).read_text().replace("Paris B-LOC", "Paris O"))
     golds = [{"name": "second", "dataset": "own", "file": str(other)}]
-    return Config.model_validate(config.model_dump() | {"golds": golds, "results": str(tmp_path / "results")})
+    functions = tmp_path / "functions.py"
+    functions.write_text(FUNCTION)
+    changes = {"golds": golds, "metrics": [str(functions)], "results": str(tmp_path / "results")}
+    return Config.model_validate(config.model_dump() | changes)
 
 
 def gold_of(argument: Any) -> str | None:
@@ -65,3 +75,5 @@ def test_the_next_attempt_completes_the_scores(
     assert written.num_rows == len(summary["metrics"]), "no row is there twice"
     assert {row["gold"] for row in written.to_pylist()} == {"own", "second"}
     assert len(summary["tables"]["metrics"]) == 2
+    values = {(row["gold"], row["status"]) for row in read_results(two_golds.results, "custom").to_pylist()}
+    assert values == {("own", "ok"), ("second", "ok")} == {(row["gold"], row["status"]) for row in summary["custom"]}

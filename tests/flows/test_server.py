@@ -231,6 +231,28 @@ def test_a_configured_server_that_does_not_answer_is_one_line() -> None:
         pass
 
 
+def test_a_configured_server_that_never_answers_is_soon_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from nerbench.artifacts.errors import RunFailedError
+    from nerbench.flows import server
+
+    monkeypatch.setattr(server, "CHECK_RETRIES", 0)
+    monkeypatch.setattr(server, "CHECK_TIMEOUT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = "http://{}:{}/api".format(*silent.getsockname())
+        with (
+            temporary_settings({PREFECT_API_URL: url}),
+            pytest.raises(RunFailedError, match=r"PREFECT_API_URL cannot be used: .*; start that"),
+            server.ready(),
+        ):
+            pass
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):  # there was one request
+            silent.accept()
+
+
 def test_an_occupied_port_is_one_line() -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 

@@ -10,9 +10,9 @@ from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification,
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.tasks.child_process import Job
 from nerbench.tasks.inference.backend_sessions import onnx_model
+from nerbench.tasks.inference.loaded_model import LoadedModel
 from nerbench.tasks.inference.loading import dtype_of, load_network, load_tagger, load_tokenizer, usable_window
 from nerbench.tasks.inference.quantized_linear import quantize_linear_layers
-from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.measuring.process.machine_state import weights_bytes
 from nerbench.tasks.measuring.subjects import with_labels
 
@@ -56,7 +56,7 @@ class Loaded:
     config: PreTrainedConfig
     model: Any
     """Called with `input_ids` and perhaps `attention_mask`, (sentences, tokens); see CLASSES for its first output."""
-    tagger: Tagger | None
+    tagger: LoadedModel | None
     """The tagger with that model; None for an encoder, and for a configuration without weights, which has no
     tokenizer."""
     device: torch.device
@@ -146,6 +146,6 @@ def _load_onnx(job: Job, device: torch.device) -> Loaded:
         tokenizer = load_tokenizer(job["folder"])
         window = usable_window(config.to_dict(), tokenizer.wrapper.model_max_length, job["window"])
         labels = tuple(config.id2label[number] for number in range(config.num_labels))
-        tagger = Tagger(model=model, tokenizer=tokenizer, labels=labels, window=window, device=device)
+        tagger = LoadedModel(model=model, tokenizer=tokenizer, labels=labels, window=window, device=device)
     parameters = sum(p.numel() for p in empty_model(config, job["head"]).parameters())
     return Loaded(config=config, model=model, tagger=tagger, device=device, parameters=parameters, loaded_bytes=None)

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from nerbench.tasks.child_process import Emit, Job, serve
+from nerbench.tasks.inference.loaded_model import LoadedModel
 from nerbench.tasks.inference.loading import load_tagger, resolve_device
 from nerbench.tasks.inference.prediction import predict_block
-from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.measuring.latency_statistics import fewest_samples, summarise
 from nerbench.tasks.measuring.process.backends import config_of, import_code
 from nerbench.tasks.measuring.process.child import WARM_UP_CALLS, name_of
@@ -62,7 +62,7 @@ def measure(job: Job, emit: Emit) -> Job:
     }
 
 
-def _latency(tagger: Tagger, sentences: list[list[str]], passes: int) -> Job:
+def _latency(tagger: LoadedModel, sentences: list[list[str]], passes: int) -> Job:
     chunks, amounts = real_chunks(tagger, sentences, 1)
     calls = [partial(predict_block, tagger, chunk) for chunk in chunks]
     warm_up(calls[:WARM_UP_CALLS], host_seconds)

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import torch
 
 from nerbench.tasks.child_process import Job
+from nerbench.tasks.inference.loaded_model import LoadedModel
 from nerbench.tasks.inference.loading import dtype_of
 from nerbench.tasks.inference.prediction import predict_block
-from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.inference.tokenization import tokenize, windows
 from nerbench.tasks.measuring.latency_statistics import Amount
 from nerbench.tasks.measuring.plan import Cell
@@ -64,7 +64,7 @@ def random_batch(loaded: Loaded, batch_size: int, sequence_length: int) -> Batch
 
 
 def real_chunks(
-    tagger: Tagger, sentences: Sequence[list[str]], batch_size: int
+    tagger: LoadedModel, sentences: Sequence[list[str]], batch_size: int
 ) -> tuple[list[Sequence[list[str]]], list[Amount]]:
     """The sentences in order, `batch_size` at a time, and the amount of input in each batch."""
     chunks = [sentences[start : start + batch_size] for start in range(0, len(sentences), batch_size)]
@@ -79,7 +79,7 @@ def real_chunks(
     return chunks, amounts
 
 
-def _tagger(loaded: Loaded) -> Tagger:
+def _tagger(loaded: Loaded) -> LoadedModel:
     assert loaded.tagger is not None, "real lengths are planned for models with a tokenizer only"
     return loaded.tagger
 

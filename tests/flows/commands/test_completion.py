@@ -56,3 +56,4 @@ def test_the_shell_gets_completions(store: Path) -> None:
     environment = os.environ | asked
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert done.stdout.split() == ["tagger", "tiny"], done.stderr
+    assert (done.stderr, done.returncode) == ("", 0)  # the shell shows stderr beside what the user types

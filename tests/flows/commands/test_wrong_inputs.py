@@ -291,7 +291,11 @@ COMMANDS = {
         {"gate.rules": [{"slice": "unseen", "mode": "type"}]}, ("gate.rules[0]", "slices", "strict", "type")
     ),
     "predicting with nobody": Row({}, ("'nobody'", "store"), ("predict", "nobody", "Anna left")),
-    "predicting nothing": Row({}, ("TEXT", "is empty"), ("predict", "tiny", "")),
+    "predicting nothing": Row({}, ("TEXT", "is empty"), ("predict", "tiny", " ")),
+    "benchmarking no name": Row({}, ("the argument after benchmark", "is empty"), ("benchmark", "")),
+    "showing a version of no name": Row({}, ("model '@latest'", "artifacts ls"), ("artifacts", "show", "@latest")),
+    "inspecting no path": Row({}, ("the argument after inspect-data", "is empty"), ("inspect-data", "")),
+    "exporting to no path": Row({}, ("the argument after --to", "is empty"), ("results", "export", "--to", "")),
     "predicting a missing file": Row({}, ("nowhere.txt", "no such file"), ("predict", "tiny", "nowhere.txt")),
     "predicting a folder": Row({}, ("is a folder",), ("predict", "tiny", ".")),
     "predicting a file without a word": Row({}, ("old.zip", "no word"), ("predict", "tiny", "old.zip")),

@@ -265,7 +265,7 @@ def test_an_entity_without_a_score_is_left_out() -> None:
 
 @pytest.mark.parametrize("levels", [None, 5])
 @pytest.mark.parametrize("block", [7, 1 << 16])
-def test_blocks_on_disk_change_no_bit(monkeypatch: pytest.MonkeyPatch, levels: int | None, block: int) -> None:
+def test_blocks_change_no_bit(monkeypatch: pytest.MonkeyPatch, levels: int | None, block: int) -> None:
     """The oracle sorts and sums whole arrays, with a stable sort, as the sums depend on the order of equal ones."""
     monkeypatch.setattr(arrow_cache, "_BLOCK", block)
     entities = [*entities_of(3_000, levels=levels), (0.0, True), (-0.0, False), (-0.25, False)]

@@ -17,7 +17,7 @@ from psutil import Process
 from nerbench.artifacts.errors import CorpusError
 from nerbench.artifacts.unnamed_files import IN_MEMORY
 from nerbench.tasks.config import DatasetConfig
-from nerbench.tasks.data.arrow_cache import CHUNK, Column, array_on_disk, blocks_of, table_on_disk
+from nerbench.tasks.data.arrow_cache import CHUNK, Column, array_from_blocks, blocks_of, table_from_batches
 from nerbench.tasks.data.corpus import Corpus, annotation, read_whole
 from nerbench.tasks.data.readers import Sentence, Source
 from nerbench.tasks.data.tag_schemes import SchemeEvidence
@@ -43,7 +43,7 @@ def test_a_usual_corpus_takes_no_descriptor(cache: Path, monkeypatch: pytest.Mon
     evidence = SchemeEvidence("auto")
     whole = read_whole(source(sentences), evidence)
     tags = annotation(whole, evidence.scheme(""), DATASET, None, source(iter([])))["tags"]
-    numbers = array_on_disk([np.arange(1 << 16)], np.int64)
+    numbers = array_from_blocks([np.arange(1 << 16)], np.int64)
     assert Process().num_fds() == before
     assert not cache.exists()
     assert (whole.words[-1], tags[-1], numbers[-1]) == (["EU", "rejects"], ["B-ORG", "O"], (1 << 16) - 1)
@@ -141,7 +141,7 @@ def test_a_column_is_its_sentences(n: int) -> None:
         column[n]
 
 
-def test_a_table_on_disk_takes_no_memory(cache: Path) -> None:
+def test_a_large_table_takes_no_memory(cache: Path) -> None:
     schema = pa.schema({"tag": pa.dictionary(pa.int32(), pa.string()), "number": pa.int64()})
 
     def batch(start: int) -> pa.RecordBatch:
@@ -150,7 +150,7 @@ def test_a_table_on_disk_takes_no_memory(cache: Path) -> None:
         return pa.record_batch([tags, numbers], schema=schema)
 
     before = pa.total_allocated_bytes()
-    table = table_on_disk(map(batch, range(0, 200_000, 10_000)), schema)
+    table = table_from_batches(map(batch, range(0, 200_000, 10_000)), schema)
     assert pa.total_allocated_bytes() - before < table.nbytes / 20
     assert table["number"].to_pylist() == list(range(200_000))
     assert table["tag"].to_pylist() == ["O", "B-PER"] * 100_000
@@ -173,9 +173,9 @@ def test_sentences_leave_nothing_in_memory() -> None:
 
 
 @pytest.mark.parametrize("sizes", [[], [0], [3, 0, 70_000]])
-def test_an_array_on_disk_is_its_blocks(cache: Path, sizes: list[int]) -> None:
+def test_an_array_is_its_blocks(cache: Path, sizes: list[int]) -> None:
     blocks = [np.arange(size, dtype=np.int64)[::-1] for size in sizes]
-    found = array_on_disk(iter(blocks), np.int64)
+    found = array_from_blocks(iter(blocks), np.int64)
     expected = np.concatenate([np.array([], np.int64), *blocks])
     assert found.dtype == expected.dtype
     assert found.tolist() == expected.tolist()

@@ -160,9 +160,7 @@ def test_types_are_renamed_when_they_are_scored(case: Case) -> None:
     assert found.artifact.label_map == {"PERSON": "PER", "GPE": "LOC", "DATE": "O"}
     again = case.imported(path)
     assert again.artifact.model_sha256 == found.artifact.model_sha256
-    with pytest.raises(
-        InputError, match=r"label_map: {PERSON: PER} below benchmark if they mean the same; list DATE,"
-    ):
+    with pytest.raises(InputError, match=r"label_map: {PERSON: PER} below benchmark if they mean the same; list DATE,"):
         case.metrics(again)
 
 

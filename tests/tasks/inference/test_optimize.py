@@ -17,11 +17,11 @@ from tiny_architectures import NAMES, save_architecture
 from tiny_models import WORDS
 
 from nerbench.tasks.inference import linear_kernels, optimize, packed_attention, prediction
+from nerbench.tasks.inference.loaded_model import LoadedModel
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.optimize import optimize_for_inference
 from nerbench.tasks.inference.packed_linear import PackedLinear, filled
 from nerbench.tasks.inference.prediction import predict, predict_block
-from nerbench.tasks.inference.tagger import Tagger
 
 CPU = torch.device("cpu")
 PACKED = {"Bert", "DistilBert", "Electra", "Albert", "Roberta", "XLMRoberta"}
@@ -36,7 +36,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def bert(folders: dict[str, Path]) -> tuple[Tagger, Tagger]:
+def bert(folders: dict[str, Path]) -> tuple[LoadedModel, LoadedModel]:
     """The model of transformers, and the optimized one."""
     return load_tagger(folders["Bert"], device=CPU), optimize_for_inference(load_tagger(folders["Bert"], device=CPU))
 
@@ -52,7 +52,7 @@ def random_sentences(n: int, *, longest: int = 14, seed: int = 0) -> list[list[s
     return [rng.choices(WORDS, k=rng.randint(1, longest)) for _ in range(n)]
 
 
-def plain_loop(tagger: Tagger, sentences: list[list[str]]) -> list[int]:
+def plain_loop(tagger: LoadedModel, sentences: list[list[str]]) -> list[int]:
     """The labels of first tokens by transformers: one sentence, one forward pass, no mask."""
     labels = []
     for words in sentences:
@@ -64,7 +64,7 @@ def plain_loop(tagger: Tagger, sentences: list[list[str]]) -> list[int]:
     return labels
 
 
-def labels_of(tagger: Tagger, sentences: list[list[str]]) -> list[int]:
+def labels_of(tagger: LoadedModel, sentences: list[list[str]]) -> list[int]:
     return list(chain.from_iterable(block.labels.tolist() for block in predict(tagger, sentences)))
 
 
@@ -89,7 +89,7 @@ def test_a_window_that_overflows_is_cut_as_without(folders: dict[str, Path], nam
     assert labels_of(optimize_for_inference(quick), sentences) == expected
 
 
-def one_window_at_a_time(tagger: Tagger, words: list[str]) -> list[int]:
+def one_window_at_a_time(tagger: LoadedModel, words: list[str]) -> list[int]:
     from nerbench.tasks.inference.tokenization import tokenize, windows
 
     labels = [-1] * len(words)
@@ -103,7 +103,9 @@ def one_window_at_a_time(tagger: Tagger, words: list[str]) -> list[int]:
 
 @settings(max_examples=25, deadline=None)
 @given(sentences=sentences_of_any_length)
-def test_sentences_do_not_attend_to_each_other(bert: tuple[Tagger, Tagger], sentences: list[list[str]]) -> None:
+def test_sentences_do_not_attend_to_each_other(
+    bert: tuple[LoadedModel, LoadedModel], sentences: list[list[str]]
+) -> None:
     plain, quick = bert
     together = predict_block(quick, sentences)
     alone = [predict_block(plain, [words]) for words in sentences]
@@ -112,7 +114,7 @@ def test_sentences_do_not_attend_to_each_other(bert: tuple[Tagger, Tagger], sent
 
 
 @pytest.mark.usefixtures("small_batches")
-def test_shards_of_whole_blocks_give_the_same_bits(bert: tuple[Tagger, Tagger]) -> None:
+def test_shards_of_whole_blocks_give_the_same_bits(bert: tuple[LoadedModel, LoadedModel]) -> None:
     _, quick = bert
     sentences = random_sentences(70, seed=2)
     full = list(predict(quick, sentences))
@@ -122,7 +124,7 @@ def test_shards_of_whole_blocks_give_the_same_bits(bert: tuple[Tagger, Tagger]) 
         assert alone.scores.tobytes() == full[number].scores.tobytes()
 
 
-def test_equal_sentences_are_computed_once(bert: tuple[Tagger, Tagger]) -> None:
+def test_equal_sentences_are_computed_once(bert: tuple[LoadedModel, LoadedModel]) -> None:
     _, quick = bert
     seen: Counter[int] = Counter()
     hook = quick.model.register_forward_pre_hook(
@@ -139,7 +141,7 @@ def test_equal_sentences_are_computed_once(bert: tuple[Tagger, Tagger]) -> None:
 
 
 def test_long_and_short_sentences_use_different_kernels_with_equal_results(
-    bert: tuple[Tagger, Tagger], monkeypatch: pytest.MonkeyPatch
+    bert: tuple[LoadedModel, LoadedModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, quick = bert
     sentences = random_sentences(20, longest=20, seed=4)
@@ -151,7 +153,7 @@ def test_long_and_short_sentences_use_different_kernels_with_equal_results(
     np.testing.assert_allclose(found[0].scores, found[2].scores, rtol=1e-4)
 
 
-def test_an_optimized_model_still_takes_padded_batches(bert: tuple[Tagger, Tagger]) -> None:
+def test_an_optimized_model_still_takes_padded_batches(bert: tuple[LoadedModel, LoadedModel]) -> None:
     plain, quick = bert
     inputs = plain.tokenizer.wrapper(["Ada Lovelace lives", "in"], padding=True, return_tensors="pt")
     with torch.no_grad():
@@ -228,7 +230,7 @@ def test_a_packed_layer_computes_the_same_as_the_layer(shape: tuple[int, ...]) -
 
 
 def test_avx2_computes_gelu_after_the_product(
-    folders: dict[str, Path], bert: tuple[Tagger, Tagger], monkeypatch: pytest.MonkeyPatch
+    folders: dict[str, Path], bert: tuple[LoadedModel, LoadedModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain, fused = bert
     monkeypatch.setattr(linear_kernels, "fuses_gelu", lambda: False)
@@ -258,6 +260,6 @@ def test_a_failed_optimization_does_not_stop_loading(
     assert labels_of(quick, sentences) == expected
 
 
-def test_without_a_named_attention_sentences_are_not_packed(bert: tuple[Tagger, Tagger]) -> None:
+def test_without_a_named_attention_sentences_are_not_packed(bert: tuple[LoadedModel, LoadedModel]) -> None:
     model: Any = SimpleNamespace(config=SimpleNamespace(), dtype=torch.float32)
     assert not optimize._may_pack(replace(bert[0], model=model))

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from tiny_models import WORDS, save_bag, save_roberta
 
 from nerbench.tasks.inference import prediction as inference
+from nerbench.tasks.inference.loaded_model import LoadedModel
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.prediction import ahead, batches, predict, predict_block
-from nerbench.tasks.inference.tagger import Tagger
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def tagger(tiny_model_folder: Path) -> Tagger:
+def tagger(tiny_model_folder: Path) -> LoadedModel:
     return load_tagger(tiny_model_folder, device=CPU)
 
 
@@ -33,7 +33,7 @@ def random_sentences(n: int, *, longest: int = 14, seed: int = 0) -> list[list[s
     return [rng.choices(WORDS, k=rng.randint(1, longest)) for _ in range(n)]
 
 
-def word_probabilities(tagger: Tagger, words: list[str]) -> list[np.ndarray]:
+def word_probabilities(tagger: LoadedModel, words: list[str]) -> list[np.ndarray]:
     """(tokens, labels) for each word, as in the examples of transformers: one sentence, one forward pass."""
     encoding = tagger.tokenizer.wrapper(words, is_split_into_words=True, return_tensors="pt")
     with torch.no_grad():
@@ -42,7 +42,7 @@ def word_probabilities(tagger: Tagger, words: list[str]) -> list[np.ndarray]:
     return [probabilities[[i for i, word in enumerate(ids) if word == n]] for n in range(len(words))]
 
 
-def test_tags_are_those_of_one_sentence_at_a_time(tagger: Tagger) -> None:
+def test_tags_are_those_of_one_sentence_at_a_time(tagger: LoadedModel) -> None:
     sentences = random_sentences(150)
     (block,) = predict(tagger, sentences)
     first = [pieces[0] for words in sentences for pieces in word_probabilities(tagger, words)]
@@ -52,7 +52,7 @@ def test_tags_are_those_of_one_sentence_at_a_time(tagger: Tagger) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["first", "max", "average"])
-def test_aggregation_strategies_follow_their_definitions(tagger: Tagger, strategy: str) -> None:
+def test_aggregation_strategies_follow_their_definitions(tagger: LoadedModel, strategy: str) -> None:
     sentences = random_sentences(60, seed=1)
     block = predict_block(tagger, sentences, aggregation_strategy=strategy)
     for found, score, pieces in zip(
@@ -68,7 +68,7 @@ def test_aggregation_strategies_follow_their_definitions(tagger: Tagger, strateg
         assert score == pytest.approx(decided.max(), rel=1e-4)
 
 
-def test_strategies_differ_on_words_of_several_tokens(tagger: Tagger) -> None:
+def test_strategies_differ_on_words_of_several_tokens(tagger: LoadedModel) -> None:
     first, most, mean = (
         predict_block(tagger, random_sentences(60), aggregation_strategy=strategy)
         for strategy in ("first", "max", "average")
@@ -77,7 +77,7 @@ def test_strategies_differ_on_words_of_several_tokens(tagger: Tagger) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["first", "max", "average"])
-def test_every_word_has_one_prediction_even_if_it_vanishes(tagger: Tagger, strategy: str) -> None:
+def test_every_word_has_one_prediction_even_if_it_vanishes(tagger: LoadedModel, strategy: str) -> None:
     sentences = [["\u200b"], ["Ada", "\u200b", "", "Bob"], ["Bob"]]
     block = predict_block(tagger, sentences, aggregation_strategy=strategy)
     assert (block.labels >= 0).tolist() == [False, True, False, False, True, True]
@@ -85,13 +85,13 @@ def test_every_word_has_one_prediction_even_if_it_vanishes(tagger: Tagger, strat
     assert set(block.labels[[0, 2, 3]]) == {-1}
 
 
-def test_a_block_of_words_without_tokens(tagger: Tagger) -> None:
+def test_a_block_of_words_without_tokens(tagger: LoadedModel) -> None:
     block = predict_block(tagger, [["\u200b", ""]])
     assert block.labels.tolist() == [-1, -1]
     assert (block.pieces, block.truncated) == (0, 0)
 
 
-def test_batches_hold_similar_lengths_within_the_budget(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_hold_similar_lengths_within_the_budget(tagger: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(inference.BATCH_PIECES, "cpu", 256)
     shapes: list[tuple[int, ...]] = []
     hook = tagger.model.register_forward_pre_hook(
@@ -106,11 +106,11 @@ def test_batches_hold_similar_lengths_within_the_budget(tagger: Tagger, monkeypa
     assert sum(rows * width for rows, width in shapes) < 1.1 * (block.pieces + specials)
 
 
-def test_no_sentences_no_blocks(tagger: Tagger) -> None:
+def test_no_sentences_no_blocks(tagger: LoadedModel) -> None:
     assert list(predict(tagger, [])) == []
 
 
-def test_a_subset_of_whole_blocks_gives_the_same_bits(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_subset_of_whole_blocks_gives_the_same_bits(tagger: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "BLOCK", 16)
     monkeypatch.setitem(inference.BATCH_PIECES, "cpu", 128)
     sentences = random_sentences(70)
@@ -137,7 +137,7 @@ def test_long_sentences_are_predicted_word_for_word(bag: Path, window: int) -> N
 
 
 @pytest.mark.parametrize("window", [16, 32, 64])
-def test_an_entity_at_the_end_of_3000_words_is_found(tmp_path: Path, tagger: Tagger, window: int) -> None:
+def test_an_entity_at_the_end_of_3000_words_is_found(tmp_path: Path, tagger: LoadedModel, window: int) -> None:
     planted = tagger.tokenizer.backend.token_to_id("Z")  # no other word begins with it
     place = load_tagger(save_bag(tmp_path, lambda piece: int(piece == planted)), device=CPU, window=window)
     short = "Ada lives in Zanzibar".split()

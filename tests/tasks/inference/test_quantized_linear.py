@@ -13,17 +13,17 @@ from transformers.activations import GELUActivation
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.inference import quantized_linear
+from nerbench.tasks.inference.loaded_model import LoadedModel
 from nerbench.tasks.inference.loading import check_precision, load_tagger
 from nerbench.tasks.inference.optimize import optimize_for_inference
 from nerbench.tasks.inference.prediction import predict_block
 from nerbench.tasks.inference.quantized_linear import QuantizedLinear
-from nerbench.tasks.inference.tagger import Tagger
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def quantized(tiny_model_folder: Path) -> Tagger:
+def quantized(tiny_model_folder: Path) -> LoadedModel:
     return load_tagger(tiny_model_folder, device=CPU, precision="int8")
 
 
@@ -83,14 +83,14 @@ def test_a_row_with_a_number_that_is_not_finite_gives_no_logits() -> None:
     assert torch.isfinite(found).all(dim=1).tolist() == [False, False, True]
 
 
-def test_all_layers_but_the_classifier_are_quantized(quantized: Tagger) -> None:
+def test_all_layers_but_the_classifier_are_quantized(quantized: LoadedModel) -> None:
     kinds = [type(module) for module in quantized.model.modules()]
     assert kinds.count(torch.nn.Linear) == 1
     assert kinds.count(QuantizedLinear) == 6 * quantized.model.config.num_hidden_layers
     assert type(quantized.model.classifier) is torch.nn.Linear
 
 
-def test_a_sentence_has_the_same_tags_whatever_is_beside_it(quantized: Tagger) -> None:
+def test_a_sentence_has_the_same_tags_whatever_is_beside_it(quantized: LoadedModel) -> None:
     tagger = optimize_for_inference(quantized)
     assert tagger.batching == "packed"
     long = [SENTENCES[0] * 3]

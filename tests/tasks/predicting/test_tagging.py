@@ -13,8 +13,8 @@ from nerbench.artifacts.references import resolve
 from nerbench.tasks.config import BenchmarkConfig, Config
 from nerbench.tasks.data.corpus_refs import describe, open_corpus
 from nerbench.tasks.inference.evaluation_cache import Evaluated, carry_out, plan
+from nerbench.tasks.inference.loaded_model import LoadedModel
 from nerbench.tasks.inference.loading import load_tagger
-from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.predicting.tagging import TaggedSentence, reader_of, tag_sentences
 from nerbench.tasks.predicting.text_reading import open_source
 from nerbench.tasks.scoring.score_predictions import name_predictions
@@ -29,7 +29,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tagger(model: Path) -> Tagger:
+def tagger(model: Path) -> LoadedModel:
     return load_tagger(model, device=torch.device("cpu"))
 
 
@@ -42,13 +42,13 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def tagged(tagger: Tagger, path: Path, format: str | None = None) -> list[TaggedSentence]:
+def tagged(tagger: LoadedModel, path: Path, format: str | None = None) -> list[TaggedSentence]:
     reader = reader_of(artifact_ref("tagger"), tagger.labels, BENCHMARK, "strict")
     sentences = open_source(str(path), format, "utf-8").sentences  # type: ignore[arg-type]
     return list(tag_sentences(tagger, reader, sentences, aggregation_strategy="first"))
 
 
-def test_tags_are_those_of_the_benchmark(tagger: Tagger, model: Path, corpus: Path, tmp_path: Path) -> None:
+def test_tags_are_those_of_the_benchmark(tagger: LoadedModel, model: Path, corpus: Path, tmp_path: Path) -> None:
     config = Config.model_validate(
         {
             "results": str(tmp_path / "results"),
@@ -67,7 +67,7 @@ def test_tags_are_those_of_the_benchmark(tagger: Tagger, model: Path, corpus: Pa
     assert len({tag for one in found for tag in one.tags}) == 5, "a model with one answer would prove nothing"
 
 
-def test_text_and_conll_of_the_same_words_are_tagged_alike(tagger: Tagger, corpus: Path, tmp_path: Path) -> None:
+def test_text_and_conll_of_the_same_words_are_tagged_alike(tagger: LoadedModel, corpus: Path, tmp_path: Path) -> None:
     by_words = tagged(tagger, corpus)
     text = tmp_path / "text.txt"
     text.write_text("\n\n".join(one.sentence.text for one in by_words))
@@ -77,7 +77,7 @@ def test_text_and_conll_of_the_same_words_are_tagged_alike(tagger: Tagger, corpu
 
 
 @pytest.mark.parametrize("mode", ["strict", "conlleval"])
-def test_entities_follow_from_the_tags(tagger: Tagger, corpus: Path, mode: str) -> None:
+def test_entities_follow_from_the_tags(tagger: LoadedModel, corpus: Path, mode: str) -> None:
     from tagging import textbook
 
     reader = reader_of(artifact_ref("tagger"), tagger.labels, BENCHMARK, mode)  # type: ignore[arg-type]
@@ -91,7 +91,7 @@ def test_entities_follow_from_the_tags(tagger: Tagger, corpus: Path, mode: str) 
             assert entity.score == min(score or 0 for score in one.scores[entity.first : entity.last])
 
 
-def test_json_names_the_characters_of_words_and_entities(tagger: Tagger, tmp_path: Path) -> None:
+def test_json_names_the_characters_of_words_and_entities(tagger: LoadedModel, tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text("Müller & Sons opened\n", encoding="utf-8")
     (one,) = tagged(tagger, path)
@@ -113,7 +113,7 @@ def test_labels_of_a_model_are_renamed_as_in_the_benchmark() -> None:
 
 
 def test_blocks_of_any_size_are_put_together_again(
-    tagger: Tagger, corpus: Path, monkeypatch: pytest.MonkeyPatch
+    tagger: LoadedModel, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = [one.tags for one in tagged(tagger, corpus)]
     monkeypatch.setattr("nerbench.tasks.inference.prediction.BLOCK", 60)

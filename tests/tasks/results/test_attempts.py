@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from benched import run_of
 from publishing_rows import metric
@@ -60,8 +61,8 @@ ATTEMPTS = [
 @pytest.mark.parametrize("packed", [False, True])
 def test_attempts_complete_each_other(run: Run, write: Write, attempts: list[tuple[str, ...]], packed: bool) -> None:
     for golds in attempts:
-        uris = write(run, scores(run, *golds))
-        assert all(Path(uri).exists() for uri in uris)
+        rows = [row for uri in write(run, scores(run, *golds)) for row in pq.ParquetFile(uri).read().to_pylist()]
+        assert {row["gold"] for row in rows} >= set(golds), "the locations are those of all rows"
         if packed:
             compact(run.results, ["metrics"], grace=timedelta(0), now=datetime(2030, 2, 1, tzinfo=UTC))
     everything = {gold for golds in attempts for gold in golds}
@@ -76,6 +77,15 @@ def test_other_rows_of_the_same_annotation_conflict(run: Run, write: Write, firs
         write(run, scores(run, "news", "second", value=0.25))
 
 
+def test_the_next_attempt_adds_means_of_custom_metrics_that_failed_as_a_whole(run: Run) -> None:
+    builtin = scores(run, "news")
+    custom = [row | {"level": "custom", "mode": "custom", "metric": "seconds"} for row in builtin]
+    for rows in (builtin, builtin + custom, builtin):
+        uris = seeds(run, rows)
+    assert [Path(uri).exists() for uri in uris] == [True]
+    assert read_results(run.results, "metrics").num_rows == len(builtin + custom)
+
+
 def test_custom_metrics_of_the_first_attempt_stay(run: Run) -> None:
     """They may time the model."""
     for attempt, golds in enumerate([("news",), ("news", "second"), ("news", "second")]):
@@ -87,10 +97,21 @@ def test_custom_metrics_of_the_first_attempt_stay(run: Run) -> None:
 def test_values_of_functions_are_those_of_the_first_attempt(run: Run) -> None:
     """Their durations differ each time."""
     values = {"name": "size", "parameters": "{}", "tags": ["small"], "status": "ok", "source": "own.py", **run.columns}
-    first, second = (write_custom(run, None, [values | {"value": value, "call_s": value}]) for value in (1.0, 2.0))
+    (first,), (second,) = (write_custom(run, None, [values | {"value": v, "call_s": v}]) for v in (1.0, 2.0))
     assert first.uri == second.uri
     assert [row | values | {"value": 1.0} for row in second.rows] == second.rows
     assert len(second.rows) == 1
+
+
+def test_the_next_attempt_adds_functions_over_missing_predictions(run: Run) -> None:
+    known = {"parameters": "{}", "tags": [], "status": "ok", "source": "own.py", **run.columns}
+    size = known | {"name": "size"}
+    words, right = ({"dataset": "news", "gold": "second", "name": name} | known for name in ("words", "right.share"))
+    for value, rows in enumerate([[size, words], [size, words, right, right | {"name": "right.all"}]] * 2):
+        stored = write_custom(run, None, [row | {"value": float(value)} for row in rows])
+    found = {row["name"]: row["value"] for row in read_results(run.results, "custom").to_pylist()}
+    assert found == {"size": 0.0, "words": 0.0, "right.share": 1.0, "right.all": 1.0}
+    assert {row["name"]: row["value"] for one in stored for row in one.rows} == found
 
 
 def test_the_files_of_an_annotation_are_named_without_listing_them(run: Run) -> None:

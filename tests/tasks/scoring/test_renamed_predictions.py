@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nerbench.tasks.data.arrow_cache import CHUNK, Column, table_on_disk
+from nerbench.tasks.data.arrow_cache import CHUNK, Column, table_from_batches
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.tag_schemes import read_tags, split_tag
 from nerbench.tasks.inference.prediction_files import SCHEMA
@@ -44,7 +44,7 @@ def stored(path: Path, labels: list[str], rows_a_group: int) -> pq.ParquetFile:
 def test_a_file_may_be_divided_in_any_way(rows_a_group: int, corpus: Corpus, tmp_path: Path) -> None:
     labels = Random(0).choices(LABELS, k=corpus.n_words)
     with stored(tmp_path / "a.parquet", labels, rows_a_group) as file:
-        found = table_on_disk(renamed_parts(file, READING, corpus), SCHEMA)
+        found = table_from_batches(renamed_parts(file, READING, corpus), SCHEMA)
     assert found["pred"].to_pylist() == [label.replace("PERSON", "PER") for label in labels]
     assert found["word"].to_pylist() == list(range(corpus.n_words))
     assert found["pred"].num_chunks == 3, "one for each part of the corpus"

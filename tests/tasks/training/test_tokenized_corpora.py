@@ -10,8 +10,8 @@ import pytest
 from tiny_models import LABELS, SENTENCES
 
 from nerbench.tasks.data.corpus import Corpus
+from nerbench.tasks.inference.loaded_model import LoadedTokenizer
 from nerbench.tasks.inference.loading import load_tokenizer
-from nerbench.tasks.inference.tagger import LoadedTokenizer
 from nerbench.tasks.inference.tokenization import SpecialTokens, tokenize, windows
 from nerbench.tasks.training import tokenized_corpora as tokenization
 from nerbench.tasks.training.batches import IGNORED, Examples

@@ -24,7 +24,7 @@ class LoadedTokenizer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tagger:
+class LoadedModel:
     """A token classifier ready for inference."""
 
     model: "PreTrainedModel"
