@@ -106,8 +106,8 @@ def test_a_sample_is_read_in_small_parts(nights: str, monkeypatch: pytest.Monkey
             for first in {0, 1, step - 1} & {*range(step)}:
                 sample = table.sample(entry, columns, first, step)
                 assert sample.total == len(every)
-                assert [row for part in sample.parts for row in part.to_pylist()] == every[first::step]
-                assert all(len(part) <= rows_in_part for part in sample.parts)
+                assert sample.rows.to_pylist() == every[first::step]
+                assert all(len(part) <= rows_in_part for part in sample.rows.to_batches())
 
 
 def test_rows_are_counted_without_reading_them(nights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
