@@ -51,8 +51,9 @@ def _packed(table: StoredTable, entries: Mapping[int, ModelScores], step: int, *
         for at, entry in entries.items():
             sample = table.sample(entry, _COLUMNS, -seen % step, step)
             for part in sample.rows.to_batches():
-                rows = (_plain_error(at, row, kinds, labels, text=text) for row in part.to_pylist())
-                yield pa.RecordBatch.from_pylist(list(rows), _SCHEMA)
+                rows = [_values_of(at, row, kinds, labels, text=text) for row in part.to_pylist()]
+                columns = map(pa.array, zip(*rows, strict=True), _SCHEMA.types)
+                yield pa.RecordBatch.from_arrays(list(columns), schema=_SCHEMA)
             seen += sample.total
 
     rows = table_on_disk(batches(), _SCHEMA)
@@ -73,11 +74,12 @@ _SCHEMA = pa.schema(
 )
 
 
-def _plain_error(entry: int, row: Row, kinds: "_Once", labels: "_Once", *, text: bool) -> Plain:
+def _values_of(entry: int, row: Row, kinds: "_Once", labels: "_Once", *, text: bool) -> tuple[Any, ...]:
+    """The values of an error, in the order of the schema."""
     sentence = row["sentence_text"] if text else None
     spans = located(row) if sentence is not None else None
     texts = (row["gold_text"], row["pred_text"]) if text and spans is None else (None, None)
-    values = (
+    return (
         entry,
         kinds.at(row["kind"]),
         row["sentence"],
@@ -91,7 +93,6 @@ def _plain_error(entry: int, row: Row, kinds: "_Once", labels: "_Once", *, text:
         None if row["score"] is None else round(row["score"], 3),
         int(bool(row["invalid"])),
     )
-    return dict(zip(_SCHEMA.names, values, strict=True))
 
 
 def _distinct(texts: pa.ChunkedArray) -> tuple[pa.Array, Iterator[str]]:
