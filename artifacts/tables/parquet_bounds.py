@@ -85,7 +85,7 @@ def batches(file: pq.ParquetFile, rows: int, columns: Sequence[str]) -> Iterator
     Arrow's `iter_batches` over several row groups keeps memory for each: 300 MB after 46 million words.
     """
     for number in range(file.num_row_groups):
-        yield from file.iter_batches(rows, row_groups=[number], columns=columns)
+        yield from file.iter_batches(rows, row_groups=[number], columns=columns, use_threads=False)
 
 
 def read_table(stream: Stream, wanted: Collection[str] | None = None, filters: Sequence[Condition] = ()) -> pa.Table:

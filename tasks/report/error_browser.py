@@ -1,11 +1,16 @@
 """The errors of all entries, and the flips since the baselines, as columns that a page unpacks on demand."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from nerbench.tasks.analysis.errors import LONGEST
 from nerbench.tasks.comparison.flips import Entity, Flip
+from nerbench.tasks.data.arrow_cache import table_on_disk
 from nerbench.tasks.report.baselines import Compared
 from nerbench.tasks.report.formats import PackedRows, packed
 from nerbench.tasks.report.model_scores import ModelScores, StoredTable
@@ -39,65 +44,73 @@ def packed_errors(table: StoredTable, entries: Mapping[int, ModelScores], *, tex
 
 
 def _packed(table: StoredTable, entries: Mapping[int, ModelScores], step: int, *, text: bool) -> PackedRows:
-    rows = _read(table, entries, step, text=text)
-    return PackedRows(packed(rows.plain()), len(rows), len(rows))
+    kinds, labels = _Once(), _Once()
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        seen = 0
+        for at, entry in entries.items():
+            sample = table.sample(entry, _COLUMNS, -seen % step, step)
+            for part in sample.rows.to_batches():
+                rows = [_values_of(at, row, kinds, labels, text=text) for row in part.to_pylist()]
+                columns = map(pa.array, zip(*rows, strict=True), _SCHEMA.types)
+                yield pa.RecordBatch.from_arrays(list(columns), schema=_SCHEMA)
+            seen += sample.total
+
+    rows = table_on_disk(batches(), _SCHEMA)
+    positions, sentences = _distinct(rows["text"])
+    columns = {name: _values(rows[name].chunks) for name in _SCHEMA.names} | {"text": _values([positions])}
+    lists = {"kinds": kinds.values, "labels": labels.values, "sentences": sentences}
+    return PackedRows(packed({"columns": columns, **lists}), len(rows), len(rows))
 
 
-def _read(table: StoredTable, entries: Mapping[int, ModelScores], step: int, *, text: bool) -> "_Columns":
-    columns, seen = _Columns(text=text), 0
-    for at, entry in entries.items():
-        sample = table.sample(entry, _COLUMNS, -seen % step, step)
-        while sample.parts:
-            for row in sample.parts.pop(0).to_pylist():
-                columns.add(at, row)
-        seen += sample.total
-    return columns
-
-
-class _Columns:
-    """Errors by column; repeated values are stored once and referenced by position."""
-
-    def __init__(self, *, text: bool) -> None:
-        self._text = text
-        self._kinds, self._labels, self._sentences = _Once(), _Once(), _Once()
-        self._columns: dict[str, list[Any]] = {name: [] for name in _NAMES}
-
-    def __len__(self) -> int:
-        return len(self._columns["entry"])
-
-    def add(self, entry: int, row: Row) -> None:
-        """Add one row of `errors`."""
-        sentence = row["sentence_text"] if self._text else None
-        spans = located(row) if sentence is not None else None
-        texts = (row["gold_text"], row["pred_text"]) if self._text and spans is None else (None, None)
-        positions = spans or tuple(row[name] for name in _SPANS)
-        values = (
-            entry,
-            self._kinds.at(row["kind"]),
-            row["sentence"],
-            row["document"],
-            *positions,
-            self._labels.at(row["gold_label"]),
-            self._labels.at(row["pred_label"]),
-            *texts,
-            self._sentences.at(sentence),
-            int(spans is not None),
-            None if row["score"] is None else round(row["score"], 3),
-            int(bool(row["invalid"])),
-        )
-        for column, value in zip(self._columns.values(), values, strict=True):
-            column.append(value)
-
-    def plain(self) -> Plain:
-        """The columns by name, with the lists that their numbers refer to."""
-        lists = {"kinds": self._kinds.values, "labels": self._labels.values, "sentences": self._sentences.values}
-        return {"columns": self._columns, **lists}
-
-
-_NAMES = (
-    *("entry", "kind", "sentence", "document", "gs", "ge", "ps", "pe", "gold", "pred"),
-    *("gold_text", "pred_text", "text", "located", "score", "invalid"),
+_SCHEMA = pa.schema(
+    {
+        **dict.fromkeys(("entry", "kind", "sentence", "document", "gs", "ge", "ps", "pe", "gold", "pred"), pa.int32()),
+        **dict.fromkeys(("gold_text", "pred_text", "text"), pa.string()),
+        "located": pa.int8(),
+        "score": pa.float64(),
+        "invalid": pa.int8(),
+    }
 )
+
+
+def _values_of(entry: int, row: Row, kinds: "_Once", labels: "_Once", *, text: bool) -> tuple[Any, ...]:
+    """The values of an error, in the order of the schema."""
+    sentence = row["sentence_text"] if text else None
+    spans = located(row) if sentence is not None else None
+    texts = (row["gold_text"], row["pred_text"]) if text and spans is None else (None, None)
+    return (
+        entry,
+        kinds.at(row["kind"]),
+        row["sentence"],
+        row["document"],
+        *(spans or (row[name] for name in _SPANS)),
+        labels.at(row["gold_label"]),
+        labels.at(row["pred_label"]),
+        *texts,
+        sentence,
+        int(spans is not None),
+        None if row["score"] is None else round(row["score"], 3),
+        int(bool(row["invalid"])),
+    )
+
+
+def _distinct(texts: pa.ChunkedArray) -> tuple[pa.Array, Iterator[str]]:
+    """The position of each text among the distinct ones (null stays null), and these, in order of appearance.
+
+    Ranks take a few bytes a text; a dictionary takes several times the memory of the texts.
+    """
+    ranks = np.asarray(pc.rank(texts, tiebreaker="dense"), np.int64) - 1
+    first = np.unique(ranks, return_index=True)[1]
+    known, is_first = np.asarray(texts.is_valid()), np.zeros(len(texts), np.bool_)
+    is_first[first] = known[first]
+    positions = (np.cumsum(is_first) - 1)[first][ranks]
+    distinct = (text for text, is_new in zip(_values(texts.chunks), is_first, strict=True) if is_new)
+    return pa.array(positions, mask=~known), distinct
+
+
+def _values(chunks: Iterable[pa.Array]) -> Iterator[Any]:
+    return (value for chunk in chunks for value in chunk.to_pylist())
 
 
 class _Once:
@@ -141,12 +154,16 @@ def packed_flips(compared: Mapping[int, Compared], *, text: bool) -> PackedRows:
     total = sum(len(one.flips) for one in compared.values())
     step = max(1, -(-total // MOST_FLIPS))
     sentences = _Once()
-    rows: list[Plain] = []
-    seen = 0
-    for at, one in sorted(compared.items()):
-        rows += [_plain_flip(at, flip, sentences, text=text) for flip in islice(one.flips, -seen % step, None, step)]
-        seen += len(one.flips)
-    return PackedRows(packed({"rows": rows, "sentences": sentences.values}), len(rows), total)
+
+    def rows() -> Iterator[Plain]:
+        seen = 0
+        for at, one in sorted(compared.items()):
+            for flip in islice(one.flips, -seen % step, None, step):
+                yield _plain_flip(at, flip, sentences, text=text)
+            seen += len(one.flips)
+
+    # The rows are written first: they fill the list of sentences.
+    return PackedRows(packed({"rows": rows(), "sentences": sentences.values}), -(-total // step), total)
 
 
 def _plain_flip(at: int, flip: Flip, sentences: _Once, *, text: bool) -> Plain:

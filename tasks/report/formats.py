@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from nerbench.tasks.data.arrow_cache import chunked
+
 MINUS = "−"
 NOTHING = "–"
 
@@ -98,7 +100,10 @@ class PackedRows(NamedTuple):
 
 
 def packed(value: Any) -> str:
-    """JSON, compressed with gzip and encoded as Base64. Raises ValueError for NaN and infinity, which JSON lacks."""
+    """JSON, compressed with gzip and encoded as Base64. Raises ValueError for NaN and infinity, which JSON lacks.
+
+    An iterator, which may be the value or in its dictionaries, becomes a list, but is not held in memory.
+    """
     return _compressed(_parts(value, 2))
 
 
@@ -111,7 +116,13 @@ _plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", 
 
 
 def _parts(value: Any, depth: int) -> Iterator[str]:
-    """The JSON of a value, with that of the values of dictionaries in parts, so that large columns share no text."""
+    """The JSON of a value, with that of iterators and of the values of dictionaries in parts."""
+    if isinstance(value, Iterator):
+        yield "["
+        for number, run in enumerate(chunked(value)):
+            yield f"{',' if number else ''}{_plain(run)[1:-1]}"
+        yield "]"
+        return
     if not depth or not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         yield _plain(value)
         return
@@ -122,10 +133,14 @@ def _parts(value: Any, depth: int) -> Iterator[str]:
 
 
 def _compressed(parts: Iterable[str]) -> str:
-    gzip_format = 16 + zlib.MAX_WBITS
-    writer = zlib.compressobj(_LEVEL, wbits=gzip_format)
-    data = b"".join(writer.compress(part.encode("utf-8", "replace")) for part in parts) + writer.flush()
-    return base64.b64encode(data).decode("ascii")
+    return base64.b64encode(b"".join(_gzip(parts))).decode("ascii")
+
+
+def _gzip(parts: Iterable[str]) -> Iterator[bytes]:
+    writer = zlib.compressobj(_LEVEL, wbits=16 + zlib.MAX_WBITS)
+    for part in parts:
+        yield writer.compress(part.encode("utf-8", "replace"))
+    yield writer.flush()
 
 
 def unpacked(text: str) -> Any:

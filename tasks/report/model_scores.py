@@ -11,9 +11,11 @@ import pyarrow as pa
 from nerbench.artifacts.errors import CorruptArtifactError, report
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.parquet import as_rows, count_rows, read_parts, read_rows, with_declared
+from nerbench.artifacts.tables.parquet_bounds import corrupt_if_unreadable
 from nerbench.artifacts.tables.schemas import schema
 from nerbench.artifacts.tables.tables import read_newest_first
 from nerbench.tasks.config.schema_base import MODES
+from nerbench.tasks.data.arrow_cache import table_on_disk
 from nerbench.tasks.results.query import NumberKey, SelectedRun, index_numbers, number_key
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
@@ -133,7 +135,7 @@ def _order(entry: ModelScores) -> tuple[Any, ...]:
 class Sample(NamedTuple):
     """Some of the rows about an entry."""
 
-    parts: list[pa.Table]
+    rows: pa.Table
     total: int
     """The number of all rows about it."""
 
@@ -165,19 +167,26 @@ class StoredTable:
 
         `first` is less than `step`. Damage is reported as by `rows`.
         """
-        path, declared, wanted = self._path(entry), schema(self._table), set(columns)
-        parts, total = list[pa.Table](), 0
-        if path is None:
-            return Sample(parts, total)
-        try:
-            for part in read_parts(self._root, path, wanted):
+        fields = schema(self._table)
+        declared = pa.schema([fields.field(name).with_nullable(True) for name in columns])
+        nothing, total = Sample(declared.empty_table(), 0), 0
+        if (path := self._path(entry)) is None:
+            return nothing
+
+        def parts() -> Iterator[pa.RecordBatch]:
+            nonlocal total
+            for part in read_parts(self._root, path, {*columns}):
                 chosen = part.take(pa.array(range((first - total) % step, part.num_rows, step), pa.int64()))
-                parts.append(with_declared(chosen, declared, wanted).select(list(columns)))
+                with corrupt_if_unreadable(self._root.uri(path)):
+                    chosen = with_declared(chosen, declared).select(declared.names).cast(declared)
+                yield from chosen.to_batches()
                 total += part.num_rows
+
+        try:
+            return Sample(table_on_disk(parts(), declared), total)
         except (CorruptArtifactError, FileNotFoundError) as error:
             report(self._root.uri(path), error)
-            return Sample([], 0)
-        return Sample(parts, total)
+            return nothing
 
     def rows(self, entry: ModelScores, columns: Sequence[str]) -> list[Row]:
         """These columns of the rows about an entry; none if nothing was written or the file is damaged.

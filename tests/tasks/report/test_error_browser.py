@@ -1,23 +1,30 @@
 """Errors and flips in the page: each is shown and marked, or the number left out is reported."""
 
 import shutil
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from report_site import EVIL, configuration, corpus, noisy, predict, record, run_of, score
 from scored_runs import end_run
 
-from nerbench.artifacts.errors import collected
+from nerbench.artifacts.errors import CorruptArtifactError, collected
+from nerbench.artifacts.tables.schemas import schema
 from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.analysis.errors import LONGEST
-from nerbench.tasks.report import error_browser
+from nerbench.tasks.report import error_browser, model_scores
 from nerbench.tasks.report.baselines import compare, find_baselines
 from nerbench.tasks.report.error_browser import located, packed_errors, packed_flips
 from nerbench.tasks.report.formats import PackedRows, unpacked
-from nerbench.tasks.report.model_scores import ModelScores, StoredTable, read_model_scores
+from nerbench.tasks.report.model_scores import ModelScores, Sample, StoredTable, read_model_scores
 from nerbench.tasks.results.query import select_runs
+
+WORD = "w" * 100
 
 
 def entries_of(results: str, night: int = 2) -> dict[int, ModelScores]:
@@ -106,8 +113,37 @@ def test_a_sample_is_read_in_small_parts(nights: str, monkeypatch: pytest.Monkey
             for first in {0, 1, step - 1} & {*range(step)}:
                 sample = table.sample(entry, columns, first, step)
                 assert sample.total == len(every)
-                assert [row for part in sample.parts for row in part.to_pylist()] == every[first::step]
-                assert all(len(part) <= rows_in_part for part in sample.parts)
+                assert sample.rows.to_pylist() == every[first::step]
+                assert all(len(part) <= rows_in_part for part in sample.rows.to_batches())
+
+
+def test_a_sample_of_a_damaged_file_is_empty_and_reported(
+    nights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = str(shutil.copytree(nights, tmp_path / "copy"))
+    entry = read_model_scores(results, select_runs(results, []))[0]
+
+    def problem() -> str:
+        with collected() as problems:
+            sample = StoredTable(results, "errors").sample(entry, ("kind", "sentence"), 0, 1)
+        assert (sample.rows.num_rows, sample.rows.column_names, sample.total) == (0, ["kind", "sentence"], 0)
+        (found,) = problems.values()
+        return str(found)
+
+    honest = model_scores.read_parts
+
+    def broken(*arguments: Any) -> Iterator[pa.Table]:
+        yield next(honest(*arguments))
+        raise CorruptArtifactError("the second part is damaged")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(model_scores, "read_parts", broken)
+        assert problem() == "the second part is damaged"
+    for path in Path(results, "errors").rglob("*.parquet"):
+        rows = pq.read_table(path, partitioning=None)
+        words = pa.array(["one"] * len(rows))
+        pq.write_table(rows.set_column(rows.column_names.index("sentence"), "sentence", words), path)
+    assert "cannot be read" in problem()
 
 
 def test_rows_are_counted_without_reading_them(nights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +167,41 @@ def error(text: str, gold: tuple[int, int, str] | None, pred: tuple[int, int, st
         for name, value in zip(("start", "end", "text"), three, strict=True)
     }
     return found | {"sentence_text": text}
+
+
+class Given(StoredTable):
+    """Errors in memory, the same for each entry."""
+
+    def __init__(self, errors: Iterable[dict[str, Any]]) -> None:
+        about = {"kind": "missed", "sentence": 0, "score": 0.5, "invalid": False}
+        self._rows = pa.Table.from_pylist([about | one for one in errors], schema("errors"))
+
+    def count(self, entry: ModelScores) -> int:
+        return self._rows.num_rows
+
+    def sample(self, entry: ModelScores, columns: Sequence[str], first: int, step: int) -> Sample:
+        return Sample(self._rows.select(columns).take(list(range(first, self._rows.num_rows, step))), len(self._rows))
+
+
+def test_a_sentence_is_stored_once(nights: str) -> None:
+    texts = ("b", None, "a", "b", "a", None, "c")
+    given = Given(error(text, (0, 1, text), None) for text in texts)
+    found = unpacked(packed_errors(given, entries_of(nights), text=True).text)
+    assert found["sentences"] == ["b", "a", "c"]
+    assert found["columns"]["text"] == [0, None, 1, 0, 1, None, 2] * len(entries_of(nights))
+
+
+def test_many_errors_take_little_memory(nights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr("nerbench.artifacts.unnamed_files.IN_MEMORY", 1 << 16)
+    sizes, peaks = (6_000, 18_000), []
+    for n in sizes:
+        given = Given(error(f"a{number} {WORD}", (0, 1, f"a{number}"), None) for number in range(n))
+        tracemalloc.start()
+        packed_errors(given, dict(islice(entries_of(nights).items(), 1)), text=True)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[1] - peaks[0]) / (sizes[1] - sizes[0]) < 2 * len(WORD), "the sentences or rows are held at once"
 
 
 def test_entities_are_found_in_the_words_around_them() -> None:

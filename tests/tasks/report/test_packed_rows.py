@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nerbench.tasks.data.arrow_cache import CHUNK
 from nerbench.tasks.report.formats import packed, packed_text, script_hash, unpacked
 
 values = st.recursive(
@@ -31,6 +32,27 @@ def test_values_come_back(value: object) -> None:
     assert unpacked(found) == value
     whole = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     assert base64.b64decode(found) == gzip.compress(whole, 6, mtime=0), "as if it were compressed at once"
+
+
+@pytest.mark.parametrize("n", [0, 1, CHUNK, CHUNK + 1])
+def test_an_iterator_is_a_list_that_is_not_held(n: int) -> None:
+    held, most = 0, 0
+
+    class Item(dict[str, int]):
+        def __init__(self, number: int) -> None:
+            nonlocal held, most
+            super().__init__(at=number)
+            held += 1
+            most = max(most, held)
+
+        def __del__(self) -> None:
+            nonlocal held
+            held -= 1
+
+    plain = [{"at": number} for number in range(n)]
+    assert packed({"a": {"b": map(Item, range(n))}, "c": iter([])}) == packed({"a": {"b": plain}, "c": []})
+    assert packed(map(Item, range(3 * n))) == packed([{"at": number} for number in range(3 * n)])
+    assert most <= 2 * CHUNK
 
 
 def test_text_is_gzip_that_a_browser_reads_and_the_same_each_time() -> None:
