@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from nerbench.tasks.analysis.errors import LONGEST
 from nerbench.tasks.comparison.flips import Entity, Flip
-from nerbench.tasks.data.arrow_cache import table_on_disk
+from nerbench.tasks.data.arrow_cache import table_from_batches
 from nerbench.tasks.report.baselines import Compared
 from nerbench.tasks.report.formats import PackedRows, packed
 from nerbench.tasks.report.model_scores import ModelScores, StoredTable
@@ -56,7 +56,7 @@ def _packed(table: StoredTable, entries: Mapping[int, ModelScores], step: int, *
                 yield pa.RecordBatch.from_arrays(list(columns), schema=_SCHEMA)
             seen += sample.total
 
-    rows = table_on_disk(batches(), _SCHEMA)
+    rows = table_from_batches(batches(), _SCHEMA)
     positions, sentences = _distinct(rows["text"])
     columns = {name: _values(rows[name].chunks) for name in _SCHEMA.names} | {"text": _values([positions])}
     lists = {"kinds": kinds.values, "labels": labels.values, "sentences": sentences}

@@ -15,7 +15,7 @@ from nerbench.artifacts.tables.parquet_bounds import corrupt_if_unreadable
 from nerbench.artifacts.tables.schemas import schema
 from nerbench.artifacts.tables.tables import read_newest_first
 from nerbench.tasks.config.schema_base import MODES
-from nerbench.tasks.data.arrow_cache import table_on_disk
+from nerbench.tasks.data.arrow_cache import table_from_batches
 from nerbench.tasks.results.query import NumberKey, SelectedRun, index_numbers, number_key
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
@@ -183,7 +183,7 @@ class StoredTable:
                 total += part.num_rows
 
         try:
-            return Sample(table_on_disk(parts(), declared), total)
+            return Sample(table_from_batches(parts(), declared), total)
         except (CorruptArtifactError, FileNotFoundError) as error:
             report(self._root.uri(path), error)
             return nothing
