@@ -138,7 +138,7 @@ def test_a_sample_of_a_damaged_file_is_empty_and_reported(
 
     with monkeypatch.context() as patched:
         patched.setattr(model_scores, "read_parts", broken)
-        assert problem() == "the second part is damaged"
+        assert problem().endswith("the second part is damaged")
     for path in Path(results, "errors").rglob("*.parquet"):
         rows = pq.read_table(path, partitioning=None)
         words = pa.array(["one"] * len(rows))
@@ -180,7 +180,8 @@ class Given(StoredTable):
         return self._rows.num_rows
 
     def sample(self, entry: ModelScores, columns: Sequence[str], first: int, step: int) -> Sample:
-        return Sample(self._rows.select(columns).take(list(range(first, self._rows.num_rows, step))), len(self._rows))
+        rows = self._rows.select(columns).take(list(range(first, self._rows.num_rows, step)))
+        return Sample(pa.Table.from_batches(rows.to_batches(max_chunksize=500), rows.schema), len(self._rows))
 
 
 def test_a_sentence_is_stored_once(nights: str) -> None:
