@@ -30,7 +30,7 @@ def test_escaped_logs_are_still_redacted(monkeypatch: pytest.MonkeyPatch) -> Non
             logging.setLogRecordFactory(before)
             for one in begin:
                 one()
-            made = logging.getLogRecordFactory()("tasks.x", 30, "x.py", 1, "\x1b %s", ("planted-token",), None)
+            made = logging.getLogRecordFactory()("nerbench.tasks.x", 30, "x.py", 1, "\x1b %s", ("planted-token",), None)
             assert made.getMessage() == "\\x1b ${PLANTED_TOKEN}"
     finally:
         logging.setLogRecordFactory(before)
