@@ -24,7 +24,8 @@ def run(config: Given = None) -> Results:
     """Train the models of a configuration, store them, and benchmark them; returns the results of this run.
 
     Args:
-        config: A configuration, its file, or None for `nerbench.yaml` in the working directory, else the demonstration.
+        config: A configuration, its file, a mapping with the content of a file, or None for `nerbench.yaml` in the
+            working directory, else the demonstration.
 
     Raises InputError for an invalid request, before anything is written, and RunFailedError if a model failed or the
     gate rejects one; the other results are then in the tables, and `results()` returns them.

@@ -5,6 +5,7 @@ This module also lists the locations in a configuration: paths, URLs, Hub ids an
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from copy import deepcopy
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,7 +94,7 @@ SECTIONS = ("datasets", "golds", "models", "benchmark", "metrics", "slices", "ga
 
 
 def load_config(
-    path: Path | str | None = None,
+    path: Path | str | Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
     *,
     store: str | None = None,
@@ -102,15 +103,16 @@ def load_config(
 ) -> Config:
     """The configuration of a file, changed by flags. Default: `nerbench.yaml` here, else the embedded demonstration.
 
-    `overrides` are `a.b=value` with YAML values. Relative paths become absolute. Sections that are not in `needs` may
-    name missing files and unset variables: a benchmark needs no base model. Raises ConfigError.
+    `path` may also be a mapping with the content of a file. `overrides` are `a.b=value` with YAML values. Relative
+    paths become absolute. Sections that are not in `needs` may name missing files and unset variables: a benchmark
+    needs no base model. Raises ConfigError.
 
     >>> import nerbench
     >>> config = nerbench.load_config(overrides=["benchmark.split=validation"])
     >>> config.benchmark.split
     'validation'
     """
-    data = _read(None if path is None else Path(path))
+    data = deepcopy(dict(path)) if isinstance(path, Mapping) else _read(None if path is None else Path(path))
     for override in overrides:
         _override(data, override)
     data |= {name: value for name, value in (("store", store), ("results", results)) if value is not None}
@@ -320,17 +322,20 @@ def named_code(config: Config) -> Iterator[tuple[Location, str]]:
             yield ("models", number, "callbacks", position), name
 
 
-Given = Config | Path | str | None
-"""A configuration, its file, or None for `nerbench.yaml` in the working directory, else the embedded demonstration."""
+Given = Config | Path | str | Mapping[str, Any] | None
+"""A configuration, its file, a mapping with the content of a file, or None for `nerbench.yaml` in the working
+directory, else the embedded demonstration."""
 
 
 def given_config(config: Given, needs: Collection[str]) -> Config:
-    """The configuration as it is, or that of a file, whose code and data are then allowed. Raises ConfigError."""
+    """The configuration as it is, or that of a file or mapping, whose code and data are then allowed.
+
+    Raises ConfigError.
+    """
     if isinstance(config, Config):
         return config
-    path = None if config is None else Path(config)
-    found = load_config(path, needs=needs)
-    trust(path, found)
+    found = load_config(config, needs=needs)
+    trust(None if config is None or isinstance(config, Mapping) else Path(config), found)
     return found
 
 

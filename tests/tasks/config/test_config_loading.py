@@ -50,6 +50,17 @@ def test_a_file_in_the_working_directory_replaces_the_demonstration(folder: Path
     assert config.models == ()
 
 
+def test_a_mapping_counts_like_a_file_with_its_content(folder: Path) -> None:
+    given = {"store": "./${BASE}", "datasets": [{"name": "own", "files": {"test": Path("data.txt").as_posix()}}]}
+    before = json.dumps(given)
+    found = load_config(given, ["datasets.0.name=other"])
+    assert found == load(yaml.safe_dump(given), "datasets.0.name=other")
+    assert (found.store, found.datasets[0].name) == (str(folder / "bert-base-uncased"), "other")
+    assert json.dumps(given) == before
+    with pytest.raises(ConfigError, match="stores"):
+        load_config({"stores": "x"})
+
+
 def test_flags_take_precedence_over_file_and_overrides() -> None:
     Path("own.yaml").write_text("store: a\nresults: b\n")
     config = load_config(Path("own.yaml"), ["store=c"], store="memory://d", results="memory://e")
