@@ -1,4 +1,4 @@
-"""`nerbench results`: show, compact, export and query the result tables."""
+"""`nerbench results`: list runs; show, compact, export and query the result tables."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -19,12 +19,14 @@ from nerbench.flows.terminal import (
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
+    from nerbench.tasks.scoring.metrics import Row
 
-app = typer.Typer(help="Show, compact, export and query the result tables.", no_args_is_help=True)
+app = typer.Typer(help="List runs; show, compact, export and query the result tables.", no_args_is_help=True)
 
 RunId = Annotated[
     str | None, typer.Option("--run", metavar="RUN_ID", help="The id of the run. Default: the newest complete one.")
 ]
+Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Maximum number of runs.")]
 Labels = Annotated[
     bool,
     typer.Option("--labels", help="Show precision, recall, F1 and its interval for each entity type and average."),
@@ -95,6 +97,36 @@ def show(config: "Config", run: RunId = None, *, labels: Labels = False, json: J
     if found.custom:
         print_custom(found.custom)
     print_note(f"run {found.run_id}")
+
+
+@app.command()
+@configured()
+def runs(config: "Config", *, since: Since = None, limit: Limit = 20, json: Json = False) -> None:
+    """List the runs, the newest first: start, flow, outcome, duration, inferred and cached models, and what failed."""
+    from nerbench.tasks.results.summary import newest_runs
+
+    found = newest_runs(config.results, limit + 1, since)
+    if json:
+        print_json({"runs": found[:limit]})
+        return
+    print_table(map(_run, found[:limit]), optional=("commit", "cached", "inferred", "seconds", "flow", "failed"))
+    if len(found) > limit:
+        print_note(f"the newest {limit} runs; --limit shows more")
+
+
+def _run(row: "Row") -> "Row":
+    failed = [failure.partition(":")[0] for failure in (row["failures"] or "").splitlines()]
+    return {
+        "started (UTC)": f"{row['started_at']:%Y-%m-%d %H:%M}",
+        "run": row["run_id"],
+        "flow": row["flow"],
+        "outcome": row["outcome"],
+        "seconds": row["total_s"],
+        "inferred": row["evaluated"],
+        "cached": row["cached"],
+        "commit": (row["code_commit"] or "")[:8],
+        **({"failed": ", ".join(failed)} if failed else {}),
+    }
 
 
 @app.command()

@@ -129,7 +129,8 @@ def no_such_run(results: str, wanted: str | None) -> InputError:
     if wanted is None or not known:
         remedy = "run `nerbench run` or `nerbench benchmark` first"
         return InputError(f"results {results}", "hold no scores of a complete run", remedy)
-    return InputError(f"run {wanted!r}", "has no scores", f"choose among {', '.join(known[:_SHOWN])}")
+    remedy = f"choose among {', '.join(known[:_SHOWN])}, or see `nerbench results runs`"
+    return InputError(f"run {wanted!r}", "has no scores", remedy)
 
 
 def date_of_run(results: str, run_id: str) -> str | None:

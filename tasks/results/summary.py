@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from nerbench.artifacts.tables.tables import Filter
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.tables.parquet import as_rows
+from nerbench.artifacts.tables.tables import Filter, read_newest_first
 from nerbench.tasks.results.query import (
     date_of_run,
     latency_samples,
     newest_scored_run,
     no_such_run,
     rows_of_run,
+    start_order,
     used_memory,
 )
 from nerbench.tasks.scoring.counts import OVERALL
@@ -58,6 +61,27 @@ def scores_by_label(metrics: Iterable[Row]) -> list[Row]:
             entry |= {"F1 from": _points(row["ci_low"]), "F1 to": _points(row["ci_high"]), "entities": row["support"]}
     ordered = sorted(found, key=lambda key: key[:6])
     return [found[key] for key in ordered]
+
+
+RUN_COLUMNS = ("run_id", "started_at", "flow", "outcome", "total_s", "evaluated", "cached", "code_commit", "failures")
+"""The columns of `runs` that a list of runs has."""
+
+
+def newest_runs(results: str, most: int, since: str | None = None) -> list[Row]:
+    """The last attempts of at most so many runs, the newest first, with RUN_COLUMNS. `since`: the first logical date.
+
+    Reads no more dates than it needs. Raises InputError if there is no run.
+    """
+    found: dict[str, Row] = {}
+    for dated in read_newest_first(results, "runs", columns=RUN_COLUMNS):
+        if len(found) >= most or (since and dated.date < since):
+            break
+        for row in sorted(as_rows(dated.rows), key=start_order, reverse=True):
+            found.setdefault(row["run_id"], row)
+    if not found:
+        problem = f"hold no run since {since}" if since else "hold no run"
+        raise InputError(f"results {results}", problem, "run `nerbench run` or `nerbench benchmark` first")
+    return list(found.values())[:most]
 
 
 def _points(share: float | None) -> float | None:

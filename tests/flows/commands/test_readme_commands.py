@@ -20,6 +20,7 @@ PRINTS = {
     "artifacts verify": r"^[0-9a-f]{12}: ok, \d+ files$",
     "benchmark": r"strict entity scores in points, on own.*model +precision +recall +F1 +conlleval",
     "results show --labels": r"by type, in points, on own.*PER +\S+ +\S+ +\S+.*micro average",
+    "results runs": r"started \(UTC\) +run.*\n\d{4}-\d\d-\d\d \d\d:\d\d .*\bok\b",
     "results show": r"strict entity scores in points, on own.*model +precision +recall +F1 +conlleval",
     "predict": r"Clara.* of .*Bergen",
     "history": r"\d{4}-\d\d-\d\d",

@@ -1,10 +1,18 @@
 """The summary of a run, from rows of known values."""
 
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import pytest
+from scored_runs import write_run
+
+from nerbench.artifacts.errors import InputError
 from nerbench.tasks.results.summary import (
+    RUN_COLUMNS,
     gold_differences,
     leaderboard,
+    newest_runs,
     scores_by_label,
     speed_and_memory,
     user_metric_rows,
@@ -106,3 +114,19 @@ def test_speed_and_memory_side_by_side() -> None:
     unknown = memory | {"baseline_rss_bytes": None}
     assert speed_and_memory([speed], [unknown])[0]["peak over baseline MB"] is None
     assert speed_and_memory([speed, speed | {"status": "out of memory"}], []) == [shown]
+
+
+def test_runs_are_listed_once_by_their_last_attempt_newest_first(tmp_path: Path) -> None:
+    results = str(tmp_path)
+    for night, hour in ((1, 0), (2, 0), (2, 5), (3, 0)):
+        write_run(results, night, {}, hour=hour, outcome="ok")
+    write_run(results, 2, {}, hour=5, attempt=1, outcome="failed", failures="tiny: no room")
+    found = newest_runs(results, 10)
+    assert [row["run_id"] for row in found] == ["night-3", "night-2-5", "night-2", "night-1"]
+    assert all(tuple(row) == RUN_COLUMNS for row in found)
+    assert (found[1]["outcome"], found[1]["failures"]) == ("failed", "tiny: no room")
+    assert found[1]["started_at"] - found[2]["started_at"] == timedelta(hours=5, minutes=1)
+    assert newest_runs(results, 2) == found[:2]
+    assert newest_runs(results, 10, "2030-01-02") == found[:3]
+    with pytest.raises(InputError, match="hold no run since 2030-01-04"):
+        newest_runs(results, 10, "2030-01-04")
