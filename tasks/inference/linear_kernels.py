@@ -59,11 +59,14 @@ def default_kernel(shape: LinearShape) -> Kernel:
 def kernels_for(model: nn.Module, results: str) -> dict[LinearShape, Kernel]:
     """The kernels of a model's large linear layers: the stored ones, or else the fastest ones, which are stored.
 
-    If several workers time a layer at once, the first stored choice counts for all.
+    If several workers time a layer at once, the first stored choice counts for all. Empty if torch has no
+    oneDNN, or if all layers are small.
     """
+    layers = {shape: layer for shape, layer in linear_layers(model).items() if shape.inputs * shape.outputs >= SMALL}
+    if not layers or not torch.backends.mkldnn.is_available():
+        return {}
     root, machine = open_root(results), _machine()
     path = f"{FOLDER}/{sha256_hex(canonical_json(machine))}.json"
-    layers = {shape: layer for shape, layer in linear_layers(model).items() if shape.inputs * shape.outputs >= SMALL}
     timed: dict[str, Kernel] = {}
     for _ in range(_TRIES):
         data, stored = _read(root, path)

@@ -66,6 +66,15 @@ def test_new_shapes_are_added_to_the_stored_ones(tmp_path: Path, monkeypatch: py
     }
 
 
+def test_nothing_is_timed_without_onednn_or_large_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed = choose(monkeypatch, "torch")
+    assert kernels_for(torch.nn.Linear(256, 9), str(tmp_path)) == {}
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert kernels_for(Layers(), str(tmp_path)) == {}
+    assert not timed
+    assert not list(tmp_path.iterdir())
+
+
 def test_other_threads_have_other_choices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     choose(monkeypatch, "torch")
     kernels_for(Layers(), str(tmp_path))
